@@ -1,0 +1,39 @@
+import type { AggregateRef } from "../values/aggregate.ts";
+import type { Position } from "../values/position.ts";
+import type { StoredEvent } from "./append.ts";
+
+/** A page of one aggregate's events. Bounds are inclusive versions; `backward` yields the newest first. */
+export interface AggregateQuery {
+  readonly ref: AggregateRef;
+  readonly from: number;
+  readonly to: number;
+  readonly direction: "forward" | "backward";
+  readonly limit: number;
+}
+
+/** A scope with nothing left to default: an empty list filters nothing. */
+export interface LogScope {
+  readonly contexts: readonly string[];
+  readonly aggregateTypes: readonly string[];
+  readonly eventTypes: readonly string[];
+  /** 0 … `segments - 1`. */
+  readonly segment: number;
+  /** A power of two; 1 filters nothing. */
+  readonly segments: number;
+}
+
+/** A page of the log: events strictly after `after`, ascending, at most `limit`. */
+export interface LogQuery {
+  readonly after: Position;
+  readonly limit: number;
+  readonly scope: LogScope;
+}
+
+export interface LogPage {
+  readonly events: readonly StoredEvent[];
+  /**
+   * The position to go on from: of the last event when the page is full, else the head, read in the page's snapshot.
+   * No committed event may ever become visible at or below it.
+   */
+  readonly next: Position;
+}

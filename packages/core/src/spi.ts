@@ -1,0 +1,35 @@
+/**
+ * What an adapter implements and what helps it: for authors of adapters. Start at {@link Adapter}; read
+ * `@tidemark/adapter-memory` beside it; run `@tidemark/conformance` until it is green.
+ */
+export type { Adapter, SegmentState, TransactionPort } from "./adapter/adapter.ts";
+export type {
+  AppendedPart,
+  AppendOperation,
+  AppendOutcome,
+  AppendPart,
+  AppendUnit,
+  EventContent,
+  EventRow,
+  StoredEvent,
+} from "./adapter/append.ts";
+export type { Capabilities, Lending } from "./adapter/capabilities.ts";
+export type {
+  ConsumerDeclaration,
+  ConsumerKey,
+  ConsumerKind,
+  ConsumerRecords,
+  ConsumerRow,
+  ErrorState,
+  Fence,
+  SegmentKey,
+  SegmentRow,
+  ZoneEntry,
+  ZoneRecords,
+} from "./adapter/consumers.ts";
+export type { Operation } from "./adapter/operation.ts";
+export { type BatchPlan, type BatchState, type KnownEvent, planBatch, type PlannedRow } from "./adapter/plan.ts";
+export type { AggregateQuery, LogPage, LogQuery, LogScope } from "./adapter/reads.ts";
+export { abortable, aborted, sleep, throwIfAborted } from "./store/timing.ts";
+export { aggregateKey } from "./values/aggregate.ts";
+export { compareBytes } from "./values/text.ts";

@@ -1,0 +1,59 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Lending } from "../adapter/capabilities.ts";
+import { TidemarkError } from "../errors.ts";
+
+/** A transaction that the running code is inside of, as far as is known. */
+export interface OpenTransaction {
+  /** The log in whose database it is open. */
+  readonly logId: string;
+  readonly isOpen: () => boolean;
+  /** The aggregates that it has appended to, and so has locked. */
+  readonly locked: Set<string>;
+}
+
+/**
+ * Which transactions the calling code is inside of. This context only detects that a call would wait for its own
+ * caller; it never supplies a transaction.
+ */
+const ambient = new AsyncLocalStorage<readonly OpenTransaction[]>();
+
+/** Runs `work` inside `transaction`. */
+export function runInside<T>(transaction: OpenTransaction, work: () => Promise<T>): Promise<T> {
+  return ambient.run([...current(), transaction], work);
+}
+
+/** Marks what the caller does from here on as inside `transaction`, which it has begun itself. */
+export function enterInside(transaction: OpenTransaction): void {
+  if (!current().includes(transaction)) ambient.enterWith([...current().filter((open) => open.isOpen()), transaction]);
+}
+
+/** What a call is about to do to the database of `logId`. */
+export interface Intent {
+  readonly call: string;
+  readonly logId: string;
+  readonly lending: Lending;
+  readonly writes: boolean;
+  /** Keys of the aggregates that the call has to lock. */
+  readonly locks?: readonly string[];
+}
+
+/** Throws WOULD_DEADLOCK when the call would wait for a transaction that its own caller holds open. */
+export function refuseToWaitForOneself(intent: Intent): void {
+  const open = current().filter((transaction) => transaction.logId === intent.logId && transaction.isOpen());
+  if (open.length === 0) return;
+  const blocked =
+    intent.lending === "blocks-all" ||
+    (intent.lending === "blocks-writes" && intent.writes) ||
+    intent.locks?.some((key) => open.some((transaction) => transaction.locked.has(key))) === true;
+  if (!blocked) return;
+  throw new TidemarkError(
+    "WOULD_DEADLOCK",
+    `${intent.call} was called inside an open transaction that it would have to wait for. Use what was handed to you ` +
+      "with the transaction (store.within(tx), or the context's store and append), or call it after the transaction.",
+    { call: intent.call },
+  );
+}
+
+function current(): readonly OpenTransaction[] {
+  return ambient.getStore() ?? [];
+}

@@ -1,0 +1,313 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import type { Adapter, TransactionPort } from "../adapter/adapter.ts";
+import type { AppendOperation } from "../adapter/append.ts";
+import type { Capabilities } from "../adapter/capabilities.ts";
+import type { ConsumerKey } from "../adapter/consumers.ts";
+import type { Operation } from "../adapter/operation.ts";
+import { type Codec, createCodec } from "../codec.ts";
+import { type Consumers, createConsumers, refuseOtherLog, unknownConsumer } from "../consumer/consumers.ts";
+import { type ConsumerInput, resolveConsumer } from "../consumer/name.ts";
+import { type EnterOptions, HeldZone, type Zone } from "../consumer/zone.ts";
+import { isTransient, TidemarkError } from "../errors.ts";
+import type { AppendRequest, AppendResult, RecordedEvent } from "../event.ts";
+import { aggregateKey, type AggregateInput } from "../values/aggregate.ts";
+import { LIMITS } from "../values/limits.ts";
+import { type Position, START } from "../values/position.ts";
+import { type OpenTransaction, refuseToWaitForOneself, runInside } from "./ambient.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { createInTransaction, type InTransaction, onlyResult, toResults } from "./in-transaction.ts";
+import { Lifetime } from "./lifetime.ts";
+import { positive, type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
+import { decodeEvent, streamAggregate } from "./read-aggregate.ts";
+import { checkText, invalid, type Preparation, prepareAppend, resolveScope } from "./requests.ts";
+import type {
+  Page,
+  ReadAggregateOptions,
+  ReadAllOptions,
+  Store,
+  StoreInTransaction,
+  TransactionOptions,
+  WaitOptions,
+} from "./store.ts";
+import { abortable, backoff, linkSignals, sleep, throwIfAborted } from "./timing.ts";
+import { Waker } from "./waker.ts";
+
+const DEFAULT_PAGE = 500;
+
+/**
+ * Opens a store on an adapter: validation, limits, ids, encoding, group commit, retries and signals on top of what the
+ * adapter does. Checks the schema, or brings it up to date. Errors: SCHEMA_MISMATCH, UNAVAILABLE, INVALID_ARGUMENT.
+ */
+export async function openStore<Tx>(adapter: Adapter<Tx>, options: StoreOptions = {}): Promise<Store<Tx>> {
+  const resolved = resolveStoreOptions(options);
+  try {
+    const { logId } = await adapter.open(resolved.schema, {});
+    return new OpenedStore(adapter, logId, resolved);
+  } catch (error) {
+    await adapter.close();
+    throw error;
+  }
+}
+
+class OpenedStore<Tx> implements Store<Tx> {
+  readonly logId: string;
+  readonly adapter: string;
+  readonly capabilities: Capabilities;
+  readonly consumers: Consumers;
+  readonly #adapter: Adapter<Tx>;
+  readonly #options: ResolvedStoreOptions;
+  readonly #codec: Codec;
+  readonly #preparation: Preparation;
+  readonly #sameContent: AppendOperation["sameContent"];
+  readonly #groupCommit: GroupCommit;
+  readonly #lifetime = new Lifetime();
+  readonly #waker = new Waker();
+  readonly #zones = new Set<HeldZone<Tx>>();
+  readonly #stopListening: (() => void) | undefined;
+  #lent = 0;
+
+  constructor(adapter: Adapter<Tx>, logId: string, options: ResolvedStoreOptions) {
+    const codec = createCodec(options.serializer);
+    this.logId = logId;
+    this.adapter = adapter.name;
+    this.capabilities = adapter.capabilities;
+    this.#adapter = adapter;
+    this.#options = options;
+    this.#codec = codec;
+    this.#preparation = { codec, ids: options.ids };
+    this.#sameContent = (stored, given) =>
+      stored.type === given.type && codec.same(stored.data, given.data, { kind: "event-data", type: given.type });
+    // Counted by themselves: an append whose caller has given up may still be under way when the store closes.
+    const appendBatch: Adapter<Tx>["appendBatch"] = (units, op) =>
+      this.#lifetime.track(() => adapter.appendBatch(units, op));
+    this.#groupCommit = new GroupCommit({ appendBatch }, options, this.#sameContent, () => this.#waker.wake());
+    this.#stopListening = adapter.listen?.(() => this.#waker.wake());
+    this.consumers = createConsumers({
+      adapter,
+      log: this,
+      call: (name, writes, work) => this.#call(name, writes, work),
+      onEnabled: (key, enabled) => this.#setEnabled(key, enabled),
+    });
+  }
+
+  async append(request: AppendRequest, options?: Operation): Promise<AppendResult> {
+    return onlyResult(await this.#append("append", [request], options));
+  }
+
+  appendAll(requests: readonly AppendRequest[], options?: Operation): Promise<readonly AppendResult[]> {
+    return this.#append("appendAll", requests, options);
+  }
+
+  readAggregate(aggregate: AggregateInput, options: ReadAggregateOptions = {}): AsyncIterable<RecordedEvent> {
+    return streamAggregate(aggregate, options, this.#codec, (query, op) =>
+      this.#read("readAggregate", op, () => this.#adapter.readAggregate(query, op)),
+    );
+  }
+
+  async readAll(options: ReadAllOptions = {}): Promise<Page> {
+    const { after = START, limit = DEFAULT_PAGE } = options;
+    if (typeof after !== "bigint" || after < 0n) throw invalid("after", "after is a position: a bigint from 0.");
+    if (positive("limit", limit) > LIMITS.eventsPerPage) {
+      throw invalid("limit", `limit is at most ${LIMITS.eventsPerPage}. Read page by page, on from \`next\`.`);
+    }
+    const query = { after, limit, scope: resolveScope(options.scope) };
+    const page = await this.#read("readAll", options, () => this.#adapter.readAll(query, options));
+    return { events: page.events.map((row) => decodeEvent(row, this.#codec)), next: page.next };
+  }
+
+  head(options: Operation = {}): Promise<Position> {
+    return this.#read("head", options, () => this.#adapter.head(options));
+  }
+
+  async wait(after: Position, options: WaitOptions = {}): Promise<Position> {
+    const { poll } = this.#options;
+    const deadline = performance.now() + positive("timeoutMs", options.timeoutMs ?? 30_000);
+    const { controller, unlink } = linkSignals([options.signal, this.#lifetime.closing]);
+    try {
+      for (let pause = poll.minMs; ; ) {
+        const version = this.#waker.version;
+        const head = await this.head({ signal: controller.signal });
+        const left = deadline - performance.now();
+        if (head > after || left <= 0) return head;
+        const woken = await this.#waker.rest(version, Math.min(pause, left), controller.signal);
+        pause = woken ? poll.minMs : Math.min(pause * 2, poll.maxMs);
+      }
+    } finally {
+      unlink();
+    }
+  }
+
+  async transaction<T>(
+    work: (tx: Tx, store: StoreInTransaction) => Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    const attempts = options.retry === "transient" ? this.#options.retry.attempts : 1;
+    return this.#call("transaction", true, async () => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#transact(work, options);
+        } catch (error) {
+          if (attempt >= attempts || !isTransient(error)) throw error;
+          await sleep(backoff(attempt, this.#options.retry), options.signal);
+        }
+      }
+    });
+  }
+
+  within(tx: Tx): StoreInTransaction {
+    this.#lifetime.check();
+    const port = this.#adapter.within(tx);
+    const open: OpenTransaction = { logId: this.logId, isOpen: () => port.isOpen(), locked: new Set() };
+    return this.#inside(port, open, () => this.#lifetime.check());
+  }
+
+  async enterZone(consumer: ConsumerInput, options: EnterOptions = {}): Promise<Zone<Tx> | undefined> {
+    const key = resolveConsumer(consumer);
+    const segment = options.segment ?? 0;
+    const leaseMs = positive("leaseMs", options.leaseMs ?? 30_000);
+    const owner = checkText("owner", "consumerNameBytes", options.owner ?? defaultOwner());
+    return this.#call("enterZone", true, async () => {
+      const row = await this.#adapter.consumers.get(key, options);
+      if (row?.kind === undefined) throw unknownConsumer(key);
+      refuseOtherLog(row, options.log?.logId ?? this.logId);
+      if (!row.segments.some((candidate) => candidate.segment === segment)) {
+        throw invalid("segment", `${key.name} has ${row.segments.length} segment(s), counted from 0; there is no ${segment}.`);
+      }
+      const segmentKey = { ...key, generation: row.generation, segment };
+      const entry = await this.#adapter.zones.enter(segmentKey, { owner, ms: leaseMs }, options);
+      if (entry.kind === "busy") return undefined;
+      if (entry.kind === "unknown") throw unknownConsumer(key);
+      const zone = new HeldZone<Tx>({
+        adapter: this.#adapter,
+        key: segmentKey,
+        token: entry.token,
+        position: entry.position,
+        leaseMs,
+        transaction: (work, op) => this.#call("zone.commit", true, () => this.#transact(work, op)),
+        prepare: (request) => prepareAppend([request], this.#preparation),
+        call: (name, writes, work) => this.#call(name, writes, work),
+        takeoverIsImpossible: () => this.#adapter.lending !== "beside" && this.#lent > 0,
+        onLeave: (left) => void this.#zones.delete(left),
+      });
+      this.#zones.add(zone);
+      return zone;
+    });
+  }
+
+  async close(): Promise<void> {
+    // Whatever the adapter: closing waits for every open transaction, the caller's own among them.
+    refuseToWaitForOneself({ call: "close", writes: true, logId: this.logId, lending: "blocks-all" });
+    await Promise.allSettled([...this.#zones].map((zone) => zone.leave()));
+    await this.#lifetime.close(() => {
+      this.#stopListening?.();
+      return this.#adapter.close();
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #append(
+    call: string,
+    requests: readonly AppendRequest[],
+    options: Operation = {},
+  ): Promise<readonly AppendResult[]> {
+    this.#lifetime.check();
+    throwIfAborted(options.signal);
+    const prepared = prepareAppend(requests, this.#preparation);
+    const locks = prepared.unit.parts.map((part) => aggregateKey(part.ref));
+    this.#refuseInside(call, true, locks);
+    const outcome = await this.#lifetime.run(() => this.#groupCommit.submit(prepared, options.signal));
+    return toResults(prepared, outcome);
+  }
+
+  async #read<T>(name: string, op: Operation, work: () => Promise<T>): Promise<T> {
+    throwIfAborted(op.signal);
+    return abortable(this.#call(name, false, work), op.signal);
+  }
+
+  /** Every call on the store: refused when closed, refused when it would wait for its own caller, counted for close. */
+  async #call<T>(name: string, writes: boolean, work: () => Promise<T>): Promise<T> {
+    this.#lifetime.check();
+    this.#refuseInside(name, writes);
+    return this.#lifetime.run(work);
+  }
+
+  #refuseInside(call: string, writes: boolean, locks: readonly string[] = []): void {
+    refuseToWaitForOneself({ call, writes, locks, logId: this.logId, lending: this.#adapter.lending });
+  }
+
+  #inside(port: TransactionPort, open: OpenTransaction, check: () => void): InTransaction {
+    return createInTransaction({
+      port,
+      open,
+      check,
+      preparation: this.#preparation,
+      codec: this.#codec,
+      sameContent: this.#sameContent,
+    });
+  }
+
+  async #transact<T>(
+    work: (tx: Tx, store: InTransaction, signal: AbortSignal) => Promise<T>,
+    op: Operation,
+  ): Promise<T> {
+    throwIfAborted(op.signal);
+    const allowedMs = this.#options.maxTransactionMs;
+    const { controller, unlink } = linkSignals([op.signal]);
+    let ended = false;
+    const open: OpenTransaction = { logId: this.logId, isOpen: () => !ended, locked: new Set() };
+    const check = (): void => {
+      if (ended) throw transactionEnded();
+    };
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const lend = async (tx: Tx): Promise<T> => {
+        timer = setTimeout(() => controller.abort(timedOut(allowedMs)), allowedMs);
+        this.#lent += 1;
+        try {
+          const store = this.#inside(this.#adapter.within(tx), open, check);
+          return await runInside(open, () => work(tx, store, controller.signal));
+        } finally {
+          this.#lent -= 1;
+        }
+      };
+      const result = await this.#adapter.transaction(lend, { signal: controller.signal });
+      if (open.locked.size > 0) this.#waker.wake();
+      return result;
+    } finally {
+      ended = true;
+      clearTimeout(timer);
+      unlink();
+    }
+  }
+
+  #setEnabled(key: ConsumerKey, enabled: boolean): void {
+    for (const zone of this.#zones) {
+      if (zone.consumer.name === key.name && zone.consumer.version === key.version) zone.enabled = enabled;
+    }
+  }
+}
+
+function transactionEnded(): TidemarkError<"TRANSACTION_ENDED"> {
+  return new TidemarkError(
+    "TRANSACTION_ENDED",
+    "The transaction that this was handed out for is over. Await everything inside the work that you give to it.",
+    {},
+  );
+}
+
+function timedOut(allowedMs: number): TidemarkError<"TRANSACTION_TIMEOUT"> {
+  return new TidemarkError(
+    "TRANSACTION_TIMEOUT",
+    `The transaction was open for more than ${allowedMs} ms and was rolled back. Do less in one transaction, move slow ` +
+      "calls out of it, or raise maxTransactionMs.",
+    { allowedMs },
+  );
+}
+
+function defaultOwner(): string {
+  return `${hostname().slice(0, 60)}:${process.pid}:${randomUUID().slice(0, 8)}`;
+}

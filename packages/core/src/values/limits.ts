@@ -1,0 +1,36 @@
+/** What is refused as too large before it reaches a database. Sizes are bytes of UTF-8. The same on every adapter. */
+export interface Limits {
+  readonly contextBytes: number;
+  readonly aggregateTypeBytes: number;
+  readonly aggregateIdBytes: number;
+  readonly eventIdBytes: number;
+  readonly eventTypeBytes: number;
+  readonly consumerNameBytes: number;
+  /** Data and metadata of one event together, as JSON text. */
+  readonly eventBytes: number;
+  /** Data and metadata of all events of one `append` or `appendAll`. */
+  readonly appendBytes: number;
+  /** Events of one `append` or `appendAll`. */
+  readonly eventsPerAppend: number;
+  /** Aggregates of one `appendAll`. */
+  readonly aggregatesPerAppend: number;
+  /** Events of one page. */
+  readonly eventsPerPage: number;
+  /** How deep arrays and objects may be nested in data or metadata. */
+  readonly nesting: number;
+}
+
+export const LIMITS: Limits = Object.freeze({
+  contextBytes: 100,
+  aggregateTypeBytes: 100,
+  aggregateIdBytes: 400,
+  eventIdBytes: 200,
+  eventTypeBytes: 200,
+  consumerNameBytes: 200,
+  eventBytes: 8 * 1024 * 1024,
+  appendBytes: 64 * 1024 * 1024,
+  eventsPerAppend: 10_000,
+  aggregatesPerAppend: 1_000,
+  eventsPerPage: 10_000,
+  nesting: 500,
+});
