@@ -12,7 +12,7 @@ describe("planBatch", () => {
       ["2", 2],
       ["3", 3],
     ]);
-    expect(plan.heads).toEqual([{ ref: ref("a"), bucket: 0, version: 3 }]);
+    expect(plan.heads).toMatchObject([{ ref: ref("a"), bucket: 0, version: 3 }]);
     expect(plan.outcomes((row) => toPosition(row + 10))).toEqual([
       { kind: "appended", parts: [{ first: 1, last: 2, positions: [10n, 11n] }] },
       { kind: "appended", parts: [{ first: 3, last: 3, positions: [12n] }] },

@@ -58,7 +58,7 @@ export function planBatch(
   const decisions = units.map((unit) => decide(unit, batch, sameContent));
   return {
     rows: batch.rows,
-    heads: [...batch.heads.values()],
+    heads: batch.heads,
     outcomes: (position) => decisions.map((decision) => outcome(decision, batch.rows, position)),
   };
 }
@@ -66,12 +66,15 @@ export function planBatch(
 /** The database's state with the rows planned so far on top. */
 class Batch {
   readonly rows: PlannedRow[] = [];
-  readonly heads = new Map<string, { readonly ref: AggregateRef; readonly bucket: number; readonly version: number }>();
-  readonly #ids = new Map<string, number>();
+  readonly #aggregates = new Map<string, PlannedAggregate>();
   readonly #state: BatchState;
 
   constructor(state: BatchState) {
     this.#state = state;
+  }
+
+  get heads(): BatchPlan["heads"] {
+    return [...this.#aggregates.values()];
   }
 
   busy(ref: AggregateRef): boolean {
@@ -79,11 +82,11 @@ class Batch {
   }
 
   head(ref: AggregateRef): number {
-    return this.heads.get(aggregateKey(ref))?.version ?? this.#state.head(ref);
+    return this.#planned(ref)?.version ?? this.#state.head(ref);
   }
 
   find(ref: AggregateRef, eventId: string): Place | undefined {
-    const row = this.#ids.get(`${aggregateKey(ref)}\0${eventId}`);
+    const row = this.#planned(ref)?.ids.get(eventId);
     if (row !== undefined) return { kind: "planned", row };
     const event = this.#state.known(ref, eventId);
     return event === undefined ? undefined : { kind: "stored", event };
@@ -98,13 +101,29 @@ class Batch {
   }
 
   add(part: AppendPart, event: EventRow): Place {
-    const key = aggregateKey(part.ref);
-    const version = this.head(part.ref) + 1;
-    const row = this.rows.push({ ref: part.ref, bucket: part.bucket, version, event }) - 1;
-    this.heads.set(key, { ref: part.ref, bucket: part.bucket, version });
-    this.#ids.set(`${key}\0${event.id}`, row);
+    const { ref, bucket } = part;
+    let planned = this.#planned(ref);
+    if (planned === undefined) {
+      planned = { ref, bucket, version: this.#state.head(ref), ids: new Map() };
+      this.#aggregates.set(aggregateKey(ref), planned);
+    }
+    planned.version += 1;
+    const row = this.rows.push({ ref, bucket, version: planned.version, event }) - 1;
+    planned.ids.set(event.id, row);
     return { kind: "planned", row };
   }
+
+  #planned(ref: AggregateRef): PlannedAggregate | undefined {
+    return this.#aggregates.size === 0 ? undefined : this.#aggregates.get(aggregateKey(ref));
+  }
+}
+
+/** An aggregate that gets rows: its last version with them, and which row has which event id. */
+interface PlannedAggregate {
+  readonly ref: AggregateRef;
+  readonly bucket: number;
+  version: number;
+  readonly ids: Map<string, number>;
 }
 
 function decide(unit: AppendUnit, batch: Batch, sameContent: AppendOperation["sameContent"]): Decision {

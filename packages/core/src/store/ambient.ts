@@ -17,6 +17,10 @@ export interface OpenTransaction {
  */
 const ambient = new AsyncLocalStorage<readonly OpenTransaction[]>();
 
+// Node before 24 follows contexts from the first use on only: without this one, the first mark would stick to whatever
+// the process was doing then, instead of to the caller.
+ambient.run([], () => undefined);
+
 /** Runs `work` inside `transaction`. */
 export function runInside<T>(transaction: OpenTransaction, work: () => Promise<T>): Promise<T> {
   return ambient.run([...current(), transaction], work);

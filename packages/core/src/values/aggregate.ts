@@ -1,4 +1,4 @@
-import { utf8 } from "./text.ts";
+import { utf8, utf8Length } from "./text.ts";
 
 /** An aggregate is a triple: two aggregates with the same id under different types or contexts never meet. */
 export interface AggregateRef {
@@ -39,14 +39,18 @@ export function segmentOf(bucket: number, segments: number): number {
 }
 
 function hashPart(seed: number, text: string): number {
-  const bytes = utf8(text);
-  const length = bytes.length;
+  const length = utf8Length(text);
   let hash = seed;
-  for (const shift of [24, 16, 8, 0]) hash = fnv1a(hash, (length >>> shift) & 0xff);
-  for (const byte of bytes) hash = fnv1a(hash, byte);
+  for (let shift = 24; shift >= 0; shift -= 8) hash = fnv1a(hash, (length >>> shift) & 0xff);
+  if (length === text.length) {
+    // All ASCII: its code units are its bytes.
+    for (let index = 0; index < length; index++) hash = fnv1a(hash, text.charCodeAt(index));
+  } else {
+    for (const byte of utf8(text)) hash = fnv1a(hash, byte);
+  }
   return hash;
 }
 
 function fnv1a(hash: number, byte: number): number {
-  return Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return Math.imul(hash ^ byte, 0x01000193);
 }
