@@ -46,8 +46,8 @@ export interface ErrorDetails {
   readonly CONSUMER_UNKNOWN: { readonly consumer: string };
   /** The consumer is stored with another kind or another number of segments. */
   readonly CONSUMER_MISMATCH: { readonly consumer: string; readonly stored: string; readonly given: string };
-  /** The checkpoint belongs to another log. */
-  readonly LOG_MISMATCH: { readonly consumer: string; readonly stored: string; readonly given: string };
+  /** A checkpoint, or a transaction that was given to `within`, belongs to another log. */
+  readonly LOG_MISMATCH: { readonly consumer?: string; readonly stored: string; readonly given: string };
   /** The database has no schema, an older or a newer one than this adapter. `stored` 0: none. */
   readonly SCHEMA_MISMATCH: { readonly stored: number; readonly needed: number };
   /** This adapter cannot do it; its capabilities say so. */

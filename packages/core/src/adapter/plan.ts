@@ -1,7 +1,15 @@
 import type { Expected } from "../event.ts";
 import { aggregateKey, type AggregateRef } from "../values/aggregate.ts";
 import type { Position } from "../values/position.ts";
-import type { AppendedPart, AppendOperation, AppendOutcome, AppendPart, AppendUnit, EventContent, EventRow } from "./append.ts";
+import type {
+  AppendedPart,
+  AppendOperation,
+  AppendOutcome,
+  AppendPart,
+  AppendUnit,
+  EventContent,
+  EventRow,
+} from "./append.ts";
 
 /** An event that the aggregate has already. */
 export interface KnownEvent extends EventContent {
@@ -36,11 +44,11 @@ export interface BatchPlan {
 }
 
 /** Where an event of a unit is: stored before, or row `row` of this batch. */
-type Place = { readonly kind: "stored"; readonly event: KnownEvent } | { readonly kind: "planned"; readonly row: number };
+type Place =
+  | { readonly kind: "stored"; readonly event: KnownEvent }
+  | { readonly kind: "planned"; readonly row: number };
 
-type Decision =
-  | { readonly kind: "appended" | "repeated"; readonly parts: readonly (readonly Place[])[] }
-  | Refusal;
+type Decision = { readonly kind: "appended" | "repeated"; readonly parts: readonly (readonly Place[])[] } | Refusal;
 
 type Refusal = Extract<AppendOutcome, { readonly part: number }>;
 
@@ -178,11 +186,7 @@ function accepts(expected: Expected, actual: number): boolean {
   return actual === expected;
 }
 
-function outcome(
-  decision: Decision,
-  rows: readonly PlannedRow[],
-  position: (row: number) => Position,
-): AppendOutcome {
+function outcome(decision: Decision, rows: readonly PlannedRow[], position: (row: number) => Position): AppendOutcome {
   if (!("parts" in decision)) return decision;
   const parts = decision.parts.map((places): AppendedPart => {
     const versions = places.map((place) => versionOf(place, rows));

@@ -3,7 +3,7 @@ import type { ConsumerKey, Fence, SegmentKey } from "../adapter/consumers.ts";
 import type { Operation } from "../adapter/operation.ts";
 import { TidemarkError } from "../errors.ts";
 import type { AppendRequest } from "../event.ts";
-import type { InTransaction } from "../store/in-transaction.ts";
+import { type InTransaction, transactionEnded } from "../store/in-transaction.ts";
 import { invalid, type PreparedAppend } from "../store/requests.ts";
 import type { EventSource, StoreInTransaction } from "../store/store.ts";
 import type { Position } from "../values/position.ts";
@@ -25,7 +25,7 @@ export interface FencedTransaction<Tx> {
   readonly tx: Tx;
   readonly store: StoreInTransaction;
   /** Validated now, written as the last statements before the commit, so that readers wait for microseconds only. */
-  append(request: AppendRequest): void;
+  readonly append: (request: AppendRequest) => void;
   /** Fires when the zone is lost or the transaction has been open for too long. */
   readonly signal: AbortSignal;
 }
@@ -126,8 +126,16 @@ export class HeldZone<Tx> implements Zone<Tx> {
     try {
       await this.#parts.transaction(async (tx, store, signal) => {
         const late: PreparedAppend[] = [];
-        const append = (request: AppendRequest): void => void late.push(this.#parts.prepare(request));
-        to = await work({ tx, store, append, signal });
+        let working = true;
+        const append = (request: AppendRequest): void => {
+          if (!working) throw transactionEnded();
+          late.push(this.#parts.prepare(request));
+        };
+        try {
+          to = await work({ tx, store, append, signal });
+        } finally {
+          working = false;
+        }
         if (typeof to !== "bigint" || to < from) {
           throw invalid("checkpoint", `A checkpoint moves forward only: from ${from} to ${String(to)} is refused. Use reset.`);
         }

@@ -172,7 +172,7 @@ class SideLanes {
 
   join(waiting: Waiting): void {
     this.size += 1;
-    const ahead = waiting.keys.map((key) => this.#tails.get(key));
+    const ahead = waiting.keys.flatMap((key) => this.#tails.get(key) ?? []);
     const turn = Promise.all(ahead).then(() => this.#run(waiting));
     for (const key of waiting.keys) this.#tails.set(key, turn);
     void turn.then(() => {

@@ -95,6 +95,15 @@ export function onlyResult(results: readonly AppendResult[]): AppendResult {
   return result;
 }
 
+/** For what was handed out with a transaction that is over. */
+export function transactionEnded(): TidemarkError<"TRANSACTION_ENDED"> {
+  return new TidemarkError(
+    "TRANSACTION_ENDED",
+    "The transaction that this was handed out for is over. Await everything inside the work that you give to it.",
+    {},
+  );
+}
+
 type Part = PreparedAppend["unit"]["parts"][number];
 
 function partAt(parts: readonly Part[], index: number): Part {

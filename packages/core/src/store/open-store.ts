@@ -13,10 +13,10 @@ import { isTransient, TidemarkError } from "../errors.ts";
 import type { AppendRequest, AppendResult, RecordedEvent } from "../event.ts";
 import { aggregateKey, type AggregateInput } from "../values/aggregate.ts";
 import { LIMITS } from "../values/limits.ts";
-import { type Position, START } from "../values/position.ts";
+import { isPosition, type Position, START } from "../values/position.ts";
 import { type OpenTransaction, refuseToWaitForOneself, runInside } from "./ambient.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { createInTransaction, type InTransaction, onlyResult, toResults } from "./in-transaction.ts";
+import { createInTransaction, type InTransaction, onlyResult, toResults, transactionEnded } from "./in-transaction.ts";
 import { Lifetime } from "./lifetime.ts";
 import { positive, type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import { decodeEvent, streamAggregate } from "./read-aggregate.ts";
@@ -107,7 +107,7 @@ class OpenedStore<Tx> implements Store<Tx> {
 
   async readAll(options: ReadAllOptions = {}): Promise<Page> {
     const { after = START, limit = DEFAULT_PAGE } = options;
-    if (typeof after !== "bigint" || after < 0n) throw invalid("after", "after is a position: a bigint from 0.");
+    checkPosition("after", after);
     if (positive("limit", limit) > LIMITS.eventsPerPage) {
       throw invalid("limit", `limit is at most ${LIMITS.eventsPerPage}. Read page by page, on from \`next\`.`);
     }
@@ -122,6 +122,7 @@ class OpenedStore<Tx> implements Store<Tx> {
 
   async wait(after: Position, options: WaitOptions = {}): Promise<Position> {
     const { poll } = this.#options;
+    checkPosition("after", after);
     const deadline = performance.now() + positive("timeoutMs", options.timeoutMs ?? 30_000);
     const { controller, unlink } = linkSignals([options.signal, this.#lifetime.closing]);
     try {
@@ -291,12 +292,9 @@ class OpenedStore<Tx> implements Store<Tx> {
   }
 }
 
-function transactionEnded(): TidemarkError<"TRANSACTION_ENDED"> {
-  return new TidemarkError(
-    "TRANSACTION_ENDED",
-    "The transaction that this was handed out for is over. Await everything inside the work that you give to it.",
-    {},
-  );
+function checkPosition(argument: string, value: Position): void {
+  if (isPosition(value)) return;
+  throw invalid(argument, `${argument} is a position, a bigint that a page, a result or head() gave; got ${String(value)}.`);
 }
 
 function timedOut(allowedMs: number): TidemarkError<"TRANSACTION_TIMEOUT"> {
