@@ -1,0 +1,222 @@
+import type { ConsumerKey } from "@tidemark/core";
+import {
+  compareBytes,
+  type ConsumerDeclaration,
+  type ConsumerRecords,
+  type ConsumerRow,
+  type Fence,
+  type Operation,
+  type SegmentKey,
+  type SegmentRow,
+  type SegmentState,
+  throwIfAborted,
+} from "@tidemark/core/spi";
+import { type ConsumerRecord, consumerRowKey, type Database, type SegmentRecord, segmentRowKey } from "./database.ts";
+import type { Transaction } from "./memory-transaction.ts";
+import { transact } from "./transaction.ts";
+
+/**
+ * Whoever changes a consumer locks its row first, then those of its segments, ascending. A consumer's transaction
+ * locks a segment's row only, by its fence: so it waits for these calls or they for it, but never in a circle.
+ */
+export function createConsumerRecords(database: Database): ConsumerRecords {
+  const { consumers, segments } = database;
+  return {
+    declare: (declaration, op) =>
+      transact(database, op, async (transaction) => {
+        const { key } = declaration;
+        await transaction.lock(consumers, consumerRowKey(key), op);
+        const known = consumers.get(consumerRowKey(key), transaction);
+        if (known?.kind !== undefined) return toRow(database, known, transaction);
+
+        const record = declared(declaration, known);
+        consumers.set(consumerRowKey(key), record, transaction);
+        for (const segmentKey of segmentKeys(record)) {
+          const rowKey = segmentRowKey(segmentKey);
+          await transaction.lock(segments, rowKey, op);
+          // A consumer that failed before it was declared keeps its errors.
+          const row = segments.get(rowKey, transaction) ?? NEW_SEGMENT;
+          segments.set(rowKey, { ...row, position: declaration.position }, transaction);
+        }
+        return toRow(database, record, transaction);
+      }),
+
+    get: async (key, op) => {
+      throwIfAborted(op.signal);
+      const record = consumers.get(consumerRowKey(key));
+      return record === undefined ? undefined : toRow(database, record);
+    },
+
+    list: async (after, limit, op) => {
+      throwIfAborted(op.signal);
+      return [...consumers.entries().values()]
+        .filter(({ key }) => after === undefined || compareKeys(key, after) > 0)
+        .toSorted((a, b) => compareKeys(a.key, b.key))
+        .slice(0, limit)
+        .map((record) => toRow(database, record));
+    },
+
+    setEnabled: (key, enabled, op) =>
+      transact(database, op, async (transaction) => {
+        const record = await lockOrWriteConsumer(database, key, transaction, op);
+        consumers.set(consumerRowKey(key), { ...record, enabled }, transaction);
+      }),
+
+    recordError: (key, text, op) =>
+      transact(database, op, async (transaction) => {
+        await lockOrWriteConsumer(database, key, transaction, op);
+        const rowKey = segmentRowKey(key);
+        await transaction.lock(segments, rowKey, op);
+        const row = segments.get(rowKey, transaction);
+        if (row === undefined) return;
+        const now = database.now();
+        const { since = now, count = 0 } = row.error ?? {};
+        segments.set(rowKey, { ...row, error: { since, lastAt: now, count: count + 1, text } }, transaction);
+      }),
+
+    reset: (key, position, op) =>
+      transact(database, op, async (transaction) => {
+        const record = await lockWithSegments(database, key, transaction, op);
+        if (record?.kind === undefined) return "unknown";
+        const now = database.now();
+        const rows = segmentRows(database, record, transaction);
+        if (rows.some(({ row }) => row.expiresAt > now)) return "held";
+        for (const { rowKey, row } of rows) {
+          const token = database.nextToken();
+          const changed = { ...row, position, token, committedAt: now, owner: undefined, expiresAt: 0 };
+          segments.set(rowKey, changed, transaction);
+        }
+        return "done";
+      }),
+
+    remove: (key, op) =>
+      transact(database, op, async (transaction) => {
+        const record = await lockWithSegments(database, key, transaction, op);
+        if (record === undefined) return;
+        consumers.set(consumerRowKey(key), undefined, transaction);
+        for (const segmentKey of segmentKeys(record)) segments.set(segmentRowKey(segmentKey), undefined, transaction);
+      }),
+  };
+}
+
+export async function readSegment(
+  { segments }: Database,
+  transaction: Transaction,
+  key: SegmentKey,
+  op: Operation,
+): Promise<SegmentState | undefined> {
+  throwIfAborted(op.signal);
+  transaction.check();
+  const row = segments.get(segmentRowKey(key), transaction);
+  return row === undefined ? undefined : { position: row.position, token: row.token };
+}
+
+/**
+ * True when the checkpoint was moved: token and position were as given. Until the transaction ends, the row's lock keeps
+ * out whoever would raise the token.
+ */
+export async function moveCheckpoint(
+  database: Database,
+  transaction: Transaction,
+  fence: Fence,
+  op: Operation,
+): Promise<boolean> {
+  const { segments } = database;
+  const { token, from, to, leaseMs } = fence;
+  const rowKey = segmentRowKey(fence.key);
+  await transaction.lock(segments, rowKey, op);
+  const row = segments.get(rowKey, transaction);
+  if (row?.token !== token || row.position !== from) return false;
+  const now = database.now();
+  const error = fence.clearError ? undefined : row.error;
+  segments.set(rowKey, { ...row, position: to, committedAt: now, expiresAt: now + leaseMs, error }, transaction);
+  return true;
+}
+
+const NEW_SEGMENT: SegmentRecord = Object.freeze({
+  position: undefined,
+  committedAt: undefined,
+  owner: undefined,
+  token: 0n,
+  expiresAt: 0,
+  error: undefined,
+});
+
+/** What was known before the declaration is at most whether the consumer is enabled. */
+function declared(declaration: ConsumerDeclaration, known: ConsumerRecord | undefined): ConsumerRecord {
+  const { key, kind, start, logId, segments } = declaration;
+  return { key, kind, start, logId, enabled: known?.enabled ?? true, generation: 1, segments };
+}
+
+/** Locks the consumer's row; writes one, with one segment, for a consumer of which nothing is known yet. */
+async function lockOrWriteConsumer(
+  database: Database,
+  { name, version }: ConsumerKey,
+  transaction: Transaction,
+  op: Operation,
+): Promise<ConsumerRecord> {
+  const key = { name, version };
+  await transaction.lock(database.consumers, consumerRowKey(key), op);
+  const known = database.consumers.get(consumerRowKey(key), transaction);
+  if (known !== undefined) return known;
+  const record: ConsumerRecord = {
+    key,
+    kind: undefined,
+    start: undefined,
+    logId: undefined,
+    enabled: true,
+    generation: 1,
+    segments: 1,
+  };
+  database.consumers.set(consumerRowKey(key), record, transaction);
+  for (const segmentKey of segmentKeys(record)) {
+    await transaction.lock(database.segments, segmentRowKey(segmentKey), op);
+    database.segments.set(segmentRowKey(segmentKey), NEW_SEGMENT, transaction);
+  }
+  return record;
+}
+
+/** Locks the consumer's row and those of all its segments. */
+async function lockWithSegments(
+  database: Database,
+  key: ConsumerKey,
+  transaction: Transaction,
+  op: Operation,
+): Promise<ConsumerRecord | undefined> {
+  await transaction.lock(database.consumers, consumerRowKey(key), op);
+  const record = database.consumers.get(consumerRowKey(key), transaction);
+  if (record === undefined) return undefined;
+  for (const segmentKey of segmentKeys(record))
+    await transaction.lock(database.segments, segmentRowKey(segmentKey), op);
+  return record;
+}
+
+function segmentKeys({ key, generation, segments }: ConsumerRecord): readonly SegmentKey[] {
+  return Array.from({ length: segments }, (_, segment) => ({ ...key, generation, segment }));
+}
+
+interface StoredSegment {
+  readonly segment: number;
+  readonly rowKey: string;
+  readonly row: SegmentRecord;
+}
+
+function segmentRows(database: Database, record: ConsumerRecord, transaction?: Transaction): readonly StoredSegment[] {
+  return segmentKeys(record).map((key) => {
+    const rowKey = segmentRowKey(key);
+    return { segment: key.segment, rowKey, row: database.segments.get(rowKey, transaction) ?? NEW_SEGMENT };
+  });
+}
+
+function toRow(database: Database, record: ConsumerRecord, transaction?: Transaction): ConsumerRow {
+  const now = database.now();
+  const segments = segmentRows(database, record, transaction).map(({ segment, row }): SegmentRow => {
+    const { expiresAt, ...rest } = row;
+    return { segment, ...rest, held: expiresAt > now };
+  });
+  return { ...record, key: { ...record.key }, segments };
+}
+
+function compareKeys(a: ConsumerKey, b: ConsumerKey): number {
+  return compareBytes(a.name, b.name) || a.version - b.version;
+}

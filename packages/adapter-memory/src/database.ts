@@ -1,0 +1,123 @@
+import type { ConsumerKey, ConsumerKind, Position } from "@tidemark/core";
+import type { ErrorState, SegmentKey } from "@tidemark/core/spi";
+import { invalidArgument, otherLog } from "./errors.ts";
+import { EventLog } from "./log.ts";
+import { type MemoryRows, type MemoryTransaction, Transaction, typedRows } from "./memory-transaction.ts";
+import { Table } from "./table.ts";
+
+export interface MemoryDatabaseOptions {
+  /**
+   * Milliseconds since 1970: the clock of leases, of `recordedAt` and of error times. Default: the process's monotonic
+   * clock, so that neither a step of the system's time nor a faked `Date.now` moves a lease.
+   */
+  readonly clock?: (() => number) | undefined;
+}
+
+/** What several stores can share: events, records of consumers, and tables of your own. */
+export interface MemoryDatabase {
+  /** Begins a transaction of your own. Hand it to `store.within(tx)`; end it with `commit` or `rollback`. */
+  begin(): MemoryTransaction;
+  /** The committed rows of a table, outside of any transaction. */
+  table<Row>(name: string): MemoryRows<Row>;
+}
+
+/** A new, empty database with a log of its own. */
+export function createMemoryDatabase(options: MemoryDatabaseOptions = {}): MemoryDatabase {
+  return new Database(options.clock);
+}
+
+/** A row of `consumers`. */
+export interface ConsumerRecord {
+  readonly key: ConsumerKey;
+  readonly kind: ConsumerKind | undefined;
+  readonly start: string | undefined;
+  readonly logId: string | undefined;
+  readonly enabled: boolean;
+  /** The layout: rows 0 … `segments - 1` of this generation. */
+  readonly generation: number;
+  readonly segments: number;
+}
+
+/** A row of `segments`. */
+export interface SegmentRecord {
+  readonly position: Position | undefined;
+  readonly committedAt: number | undefined;
+  readonly owner: string | undefined;
+  readonly token: bigint;
+  /** When the lease runs out; 0 for none. */
+  readonly expiresAt: number;
+  readonly error: ErrorState | undefined;
+}
+
+/** What the adapter keeps. The other adapters have a table for each of these. */
+export class Database implements MemoryDatabase {
+  readonly log: EventLog = new EventLog();
+  /** The last version of each aggregate, by `aggregateKey`: the rows that appends lock. */
+  readonly heads: Table<number> = new Table();
+  readonly consumers: Table<ConsumerRecord> = new Table();
+  readonly segments: Table<SegmentRecord> = new Table();
+  readonly #tables = new Map<string, Table<unknown>>();
+  readonly #clock: () => number;
+  #lastToken = 0n;
+
+  constructor(clock: () => number = monotonicClock) {
+    if (typeof clock !== "function") throw invalidArgument("clock", "clock is a function that returns milliseconds.");
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return Math.floor(this.#clock());
+  }
+
+  /**
+   * The next fencing token. One sequence for all rows, so that a consumer that was deleted and declared anew never
+   * gives out a token that somebody still holds.
+   */
+  nextToken(): bigint {
+    this.#lastToken += 1n;
+    return this.#lastToken;
+  }
+
+  begin(): Transaction {
+    return new Transaction(this.log.id, (name) => this.#table(name));
+  }
+
+  /** A transaction as the adapter sees it. Throws for one of another database. */
+  own(transaction: MemoryTransaction): Transaction {
+    if (!(transaction instanceof Transaction)) {
+      throw invalidArgument(
+        "tx",
+        "A transaction of the memory adapter comes from database.begin() or was lent to you.",
+      );
+    }
+    if (transaction.logId !== this.log.id) throw otherLog(this.log.id, transaction.logId);
+    return transaction;
+  }
+
+  table<Row>(name: string): MemoryRows<Row> {
+    const rows = typedRows<Row>(this.#table(name));
+    return { get: async (key) => rows.get(key), entries: async () => rows.entries() };
+  }
+
+  #table(name: string): Table<unknown> {
+    const known = this.#tables.get(name);
+    if (known !== undefined) return known;
+    const table = new Table<unknown>();
+    this.#tables.set(name, table);
+    return table;
+  }
+}
+
+/** The key of a row of `consumers`. NUL is refused in names. */
+export function consumerRowKey(key: ConsumerKey): string {
+  return `${key.name}\0${key.version}`;
+}
+
+/** The key of a row of `segments`. */
+export function segmentRowKey(key: SegmentKey): string {
+  return `${consumerRowKey(key)}\0${key.generation}\0${key.segment}`;
+}
+
+function monotonicClock(): number {
+  return performance.timeOrigin + performance.now();
+}

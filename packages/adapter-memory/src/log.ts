@@ -1,0 +1,147 @@
+import { randomUUID } from "node:crypto";
+import { type AggregateRef, type Position, START, toPosition } from "@tidemark/core";
+import { aggregateKey, type StoredEvent } from "@tidemark/core/spi";
+
+/** An open transaction that has appended. */
+interface Registration {
+  /** The last position before its first one: from here on, nothing is final. */
+  readonly low: Position;
+  readonly events: StoredEvent[];
+  readonly aggregates: AggregateIndex;
+}
+
+/**
+ * The events, and the protocol by which readers miss none although transactions commit in another order than they
+ * took their positions in:
+ *
+ * 1. positions come from a sequence that is never turned back, not even by a rollback, which leaves a gap;
+ * 2. before its first position, a transaction registers the last position given out so far;
+ * 3. nobody reads past the frontier: the lowest registration of the open transactions, or the last position.
+ *
+ * An event that is still to be committed stands above its transaction's registration, so above the frontier; and the
+ * frontier never moves back, because what registers later registers higher. Hence nothing ever appears at or below a
+ * position that a reader was given, and writers never wait for each other. The SQL adapters take the same three steps
+ * with what their databases have for it; here, they are in one tick, and so in one snapshot.
+ */
+export class EventLog {
+  readonly id: string = randomUUID();
+  readonly #events: StoredEvent[] = [];
+  readonly #aggregates = new AggregateIndex();
+  readonly #registrations = new Map<object, Registration>();
+  #last: Position = START;
+
+  /** Stores an event at the next position, visible to its own transaction only until that commits. */
+  append(event: Omit<StoredEvent, "position">, transaction: object): Position {
+    const registration = this.#register(transaction);
+    this.#last = toPosition(this.#last + 1n);
+    const stored = { ...event, position: this.#last };
+    registration.events.push(stored);
+    registration.aggregates.add(stored);
+    return this.#last;
+  }
+
+  end(transaction: object, outcome: "committed" | "rolled-back"): void {
+    const registration = this.#registrations.get(transaction);
+    if (registration === undefined) return;
+    this.#registrations.delete(transaction);
+    if (outcome === "committed") this.#insert(registration.events);
+  }
+
+  /** The tidemark: the last committed event at or below the frontier. */
+  head(): Position {
+    return this.#events[this.#countUpTo(this.#frontier()) - 1]?.position ?? START;
+  }
+
+  /** Committed events after `after`, ascending, up to the frontier. */
+  *visible(after: Position): Generator<StoredEvent, void, undefined> {
+    const end = this.#countUpTo(this.#frontier());
+    for (let index = this.#countUpTo(after); index < end; index++) {
+      const event = this.#events[index];
+      if (event !== undefined) yield event;
+    }
+  }
+
+  /**
+   * Versions `first` to `last` of an aggregate, ascending. Not bounded by the frontier: within an aggregate, the lock
+   * of its head makes commits follow versions.
+   */
+  versions(ref: AggregateRef, first: number, last: number, transaction?: object): readonly StoredEvent[] {
+    const committed = this.#aggregates.events(ref);
+    const own = this.#registrationOf(transaction)?.aggregates.events(ref) ?? [];
+    const before = committed.length;
+    return [
+      ...committed.slice(first - 1, last),
+      ...own.slice(Math.max(0, first - 1 - before), Math.max(0, last - before)),
+    ];
+  }
+
+  find(ref: AggregateRef, eventId: string, transaction?: object): StoredEvent | undefined {
+    return this.#aggregates.find(ref, eventId) ?? this.#registrationOf(transaction)?.aggregates.find(ref, eventId);
+  }
+
+  #register(transaction: object): Registration {
+    const known = this.#registrations.get(transaction);
+    if (known !== undefined) return known;
+    const registration = { low: this.#last, events: [], aggregates: new AggregateIndex() };
+    this.#registrations.set(transaction, registration);
+    return registration;
+  }
+
+  #registrationOf(transaction: object | undefined): Registration | undefined {
+    return transaction === undefined ? undefined : this.#registrations.get(transaction);
+  }
+
+  #frontier(): Position {
+    let frontier = this.#last;
+    for (const { low } of this.#registrations.values()) if (low < frontier) frontier = low;
+    return frontier;
+  }
+
+  /** Usually at the end. What commits late goes between what was committed before it: two sorted runs, one merge. */
+  #insert(events: readonly StoredEvent[]): void {
+    for (const event of events) this.#aggregates.add(event);
+    const first = events[0];
+    if (first === undefined) return;
+    const later = this.#events.splice(this.#countUpTo(first.position));
+    const merged = later.length === 0 ? events : [...later, ...events].toSorted(byPosition);
+    for (const event of merged) this.#events.push(event);
+  }
+
+  /** How many committed events stand at or below `position`, by binary search. */
+  #countUpTo(position: Position): number {
+    let low = 0;
+    let high = this.#events.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const event = this.#events[middle];
+      if (event !== undefined && event.position <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Events by aggregate: in the order of their versions, and by id. */
+class AggregateIndex {
+  readonly #aggregates = new Map<string, { readonly events: StoredEvent[]; readonly ids: Map<string, StoredEvent> }>();
+
+  add(event: StoredEvent): void {
+    const key = aggregateKey(event.ref);
+    const aggregate = this.#aggregates.get(key) ?? { events: [], ids: new Map<string, StoredEvent>() };
+    this.#aggregates.set(key, aggregate);
+    aggregate.events.push(event);
+    aggregate.ids.set(event.id, event);
+  }
+
+  events(ref: AggregateRef): readonly StoredEvent[] {
+    return this.#aggregates.get(aggregateKey(ref))?.events ?? [];
+  }
+
+  find(ref: AggregateRef, eventId: string): StoredEvent | undefined {
+    return this.#aggregates.get(aggregateKey(ref))?.ids.get(eventId);
+  }
+}
+
+function byPosition(a: StoredEvent, b: StoredEvent): number {
+  return a.position < b.position ? -1 : 1;
+}

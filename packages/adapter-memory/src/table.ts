@@ -1,0 +1,90 @@
+import type { Operation } from "@tidemark/core/spi";
+import { type LockOwner, RowLock } from "./locks.ts";
+
+/** What one open transaction has to do with a table. */
+interface Share<Row> {
+  /** Rows that it has locked or waits for. */
+  readonly locked: Set<string>;
+  /** What it has written and nobody else sees yet; undefined where it has deleted. */
+  readonly writes: Map<string, Row | undefined>;
+}
+
+/**
+ * Rows by key, in transactions. Who reads sees what is committed, and its own writes on top (read committed); who
+ * writes locks the row first, and keeps the lock until its transaction ends (two-phase locking).
+ */
+export class Table<Row> {
+  readonly #rows = new Map<string, Row>();
+  readonly #locks = new Map<string, RowLock>();
+  readonly #shares = new Map<LockOwner, Share<Row>>();
+
+  get(key: string, transaction?: LockOwner): Row | undefined {
+    const writes = this.#writesOf(transaction);
+    return writes?.has(key) === true ? writes.get(key) : this.#rows.get(key);
+  }
+
+  entries(transaction?: LockOwner): ReadonlyMap<string, Row> {
+    const rows = new Map(this.#rows);
+    for (const [key, row] of this.#writesOf(transaction) ?? []) change(rows, key, row);
+    return rows;
+  }
+
+  lock(key: string, transaction: LockOwner, op: Operation): Promise<void> {
+    // Noted before it is had: a lock that is granted to a transaction in the moment of its end must be left as well.
+    this.#share(transaction).locked.add(key);
+    return this.#lockOf(key).take(transaction, op);
+  }
+
+  /** Locks the row unless another transaction has it locked. */
+  tryLock(key: string, transaction: LockOwner): boolean {
+    const taken = this.#lockOf(key).tryTake(transaction);
+    if (taken) this.#share(transaction).locked.add(key);
+    return taken;
+  }
+
+  /** Writes a row that the transaction has locked; `undefined` deletes it. */
+  set(key: string, row: Row | undefined, transaction: LockOwner): void {
+    if (this.#locks.get(key)?.holder !== transaction) throw new Error("A row is locked before it is written.");
+    this.#share(transaction).writes.set(key, row);
+  }
+
+  /** Makes the transaction's writes everyone's, or forgets them, and lets go of its locks. */
+  end(transaction: LockOwner, outcome: "committed" | "rolled-back"): void {
+    const share = this.#shares.get(transaction);
+    if (share === undefined) return;
+    this.#shares.delete(transaction);
+    if (outcome === "committed") for (const [key, row] of share.writes) change(this.#rows, key, row);
+    for (const key of share.locked) this.#unlock(key, transaction);
+  }
+
+  #writesOf(transaction: LockOwner | undefined): ReadonlyMap<string, Row | undefined> | undefined {
+    return transaction === undefined ? undefined : this.#shares.get(transaction)?.writes;
+  }
+
+  #share(transaction: LockOwner): Share<Row> {
+    const known = this.#shares.get(transaction);
+    if (known !== undefined) return known;
+    const share: Share<Row> = { locked: new Set(), writes: new Map() };
+    this.#shares.set(transaction, share);
+    return share;
+  }
+
+  #lockOf(key: string): RowLock {
+    const known = this.#locks.get(key);
+    if (known !== undefined) return known;
+    const lock = new RowLock();
+    this.#locks.set(key, lock);
+    return lock;
+  }
+
+  #unlock(key: string, transaction: LockOwner): void {
+    const lock = this.#locks.get(key);
+    lock?.leave(transaction);
+    if (lock?.holder === undefined) this.#locks.delete(key);
+  }
+}
+
+function change<Row>(rows: Map<string, Row>, key: string, row: Row | undefined): void {
+  if (row === undefined) rows.delete(key);
+  else rows.set(key, row);
+}

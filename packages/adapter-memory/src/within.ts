@@ -1,0 +1,18 @@
+import type { TransactionPort } from "@tidemark/core/spi";
+import { appendUnits } from "./append.ts";
+import { moveCheckpoint, readSegment } from "./consumers.ts";
+import type { Database } from "./database.ts";
+import type { MemoryTransaction } from "./memory-transaction.ts";
+import { readAggregatePage } from "./read.ts";
+
+/** The same for a transaction that was lent and for one that the caller has begun. */
+export function createPort(database: Database, tx: MemoryTransaction): TransactionPort {
+  const transaction = database.own(tx);
+  return {
+    isOpen: () => transaction.state === "open",
+    appendBatch: (units, op) => appendUnits(database, transaction, units, op),
+    readAggregate: (query, op) => readAggregatePage(database, query, op, transaction),
+    segment: (key, op) => readSegment(database, transaction, key, op),
+    fence: (fence, op) => moveCheckpoint(database, transaction, fence, op),
+  };
+}
