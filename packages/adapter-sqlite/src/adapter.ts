@@ -1,0 +1,119 @@
+import { existsSync } from "node:fs";
+import { TidemarkError } from "@tidemark/core";
+import type { Adapter, Operation } from "@tidemark/core/spi";
+import type { Database } from "better-sqlite3";
+import { appendUnits } from "./append.ts";
+import { sqliteCapabilities, sqliteMemoryCapabilities } from "./capabilities.ts";
+import { connect, Connection, pathOf } from "./connection.ts";
+import { createConsumerRecords } from "./consumers.ts";
+import { schemaMismatch } from "./errors.ts";
+import type { Lent } from "./lent.ts";
+import { migrate, needsMigration, SCHEMA_VERSION } from "./migrations.ts";
+import { type ResolvedOptions, resolveOptions, type SqliteOptions } from "./options.ts";
+import { readAggregatePage, readHead, readLogPage, readPositionBefore } from "./read.ts";
+import { Session, type Sessions } from "./session.ts";
+import { createStatements, type Statements } from "./statements.ts";
+import { runLent } from "./transaction.ts";
+import { CallersTransactions, createPort, lentTransaction, readLogId } from "./within.ts";
+import { createZoneRecords } from "./zones.ts";
+
+/** An adapter for `openStore`; {@link createSqliteStore} is both in one. Does no I/O. Errors: INVALID_ARGUMENT. */
+export function createSqliteAdapter(options: SqliteOptions): Adapter<Database> {
+  const resolved = resolveOptions(options);
+  const sql = createStatements(resolved.prefix);
+  const connections = new Connections(resolved, sql);
+  const sessions = (): Sessions => connections.sessions;
+  const lentTransactions = new WeakMap<Database, Lent>();
+  const callers = new CallersTransactions({ sql, waitMs: resolved.waitMs, logId: () => connections.logId });
+
+  return {
+    name: "sqlite",
+    capabilities: resolved.lone ? sqliteMemoryCapabilities : sqliteCapabilities,
+    lending: resolved.lone ? "blocks-all" : "blocks-writes",
+    open: async (schema, op) => {
+      await connections.open(schema, op);
+      return { logId: connections.logId };
+    },
+    appendBatch: (units, op) => sessions().writer.write(op, (connection) => appendUnits(connection, sql, units, op)),
+    readAggregate: (query, op) => sessions().reader.read(op, (connection) => readAggregatePage(connection, sql, query)),
+    readAll: (query, op) => sessions().reader.read(op, (connection) => readLogPage(connection, sql, query)),
+    head: (op) => sessions().reader.read(op, (connection) => readHead(connection, sql)),
+    positionBefore: (time, op) => sessions().reader.read(op, (connection) => readPositionBefore(connection, sql, time)),
+    transaction: (work, op) =>
+      sessions().writer.hold(op, (connection) =>
+        runLent(connection, work, op, (lent) => void lentTransactions.set(lent.tx, lent)),
+      ),
+    within: (tx) => {
+      const lent = lentTransactions.get(tx);
+      return createPort(lent === undefined ? callers.open(checkHandle(tx)) : lentTransaction(lent), sql);
+    },
+    consumers: createConsumerRecords(sessions, sql),
+    zones: createZoneRecords(sessions, sql),
+    close: async () => connections.close(),
+  };
+}
+
+/** The connections of one adapter, between `open` and `close`. */
+class Connections {
+  readonly #options: ResolvedOptions;
+  readonly #sql: Statements;
+  readonly #owned: Connection[] = [];
+  #sessions: Sessions | undefined;
+  #logId: string | undefined;
+
+  constructor(options: ResolvedOptions, sql: Statements) {
+    this.#options = options;
+    this.#sql = sql;
+  }
+
+  get sessions(): Sessions {
+    if (this.#sessions === undefined) throw notOpen();
+    return this.#sessions;
+  }
+
+  get logId(): string {
+    if (this.#logId === undefined) throw notOpen();
+    return this.#logId;
+  }
+
+  async open(schema: "migrate" | "check", op: Operation): Promise<void> {
+    const { borrowed, lone, waitMs, prefix, synchronous } = this.#options;
+    const sql = this.#sql;
+    const file = borrowed === undefined || lone ? this.#options.file : pathOf(borrowed);
+    if (schema === "check" && !lone && !existsSync(file)) throw schemaMismatch(0, SCHEMA_VERSION);
+    const writer = new Session(lone && borrowed !== undefined ? new Connection(borrowed) : this.#connect(file), waitMs);
+    const incomplete = await writer.glance(op, (connection) => needsMigration(connection, sql, schema));
+    if (!lone) await writer.outside(op, ({ db }) => configure(db, synchronous));
+    if (incomplete) await migrate(writer, sql, prefix, op);
+    const reader = lone ? writer : new Session(this.#connect(file), waitMs);
+    this.#logId = await reader.glance(op, (connection) => readLogId(connection, sql));
+    this.#sessions = { reader, writer };
+  }
+
+  close(): void {
+    this.#sessions = undefined;
+    for (const { db } of this.#owned.splice(0)) db.close();
+  }
+
+  #connect(file: string): Connection {
+    const connection = connect(file);
+    this.#owned.push(connection);
+    return connection;
+  }
+}
+
+function configure(db: Database, synchronous: "full" | "normal"): void {
+  db.pragma("journal_mode = wal");
+  db.pragma(`synchronous = ${synchronous}`);
+}
+
+function checkHandle(tx: Database): Database {
+  if (typeof tx === "object" && tx !== null && typeof tx.prepare === "function") return tx;
+  throw new TidemarkError("INVALID_ARGUMENT", "within takes a better-sqlite3 database with an open transaction.", {
+    argument: "tx",
+  });
+}
+
+function notOpen(): TidemarkError<"CLOSED"> {
+  return new TidemarkError("CLOSED", "The adapter is not open. Use it through openStore.", {});
+}

@@ -1,0 +1,106 @@
+import { isTidemarkError, TidemarkError } from "@tidemark/core";
+
+const ADAPTER = "sqlite";
+
+/** Whether somebody else has the lock that was asked for, so that trying again a little later may do. */
+export function isBusy(error: unknown): boolean {
+  const code = driverCode(error);
+  return code === "SQLITE_BUSY" || code === "SQLITE_BUSY_RECOVERY" || code === "SQLITE_BUSY_TIMEOUT";
+}
+
+/** What the driver threw at one of our own statements, as callers know it. What has no name is returned as it is. */
+export function translate(error: unknown): unknown {
+  if (isTidemarkError(error)) return error;
+  const code = driverCode(error);
+  if (code === undefined) return error;
+  if (code === "SQLITE_BUSY_SNAPSHOT") {
+    return new TidemarkError(
+      "CONTENTION",
+      "The transaction read first, then another one wrote, so this one cannot write any more. Roll it back and run it " +
+        'again; begin transactions that will write with "begin immediate" (better-sqlite3: db.transaction(fn).immediate()).',
+      { adapter: ADAPTER },
+      { cause: error },
+    );
+  }
+  if (isBusy(error)) return busy(0, error);
+  if (code.startsWith("SQLITE_LOCKED")) {
+    return new TidemarkError(
+      "CONTENTION",
+      "A table is locked within the same connection. Finish its readers first.",
+      { adapter: ADAPTER },
+      { cause: error },
+    );
+  }
+  if (UNAVAILABLE.test(code)) {
+    return new TidemarkError(
+      "UNAVAILABLE",
+      `SQLite cannot use the file now (${code}). Look at the path, its permissions, the disk and the space on it.`,
+      { adapter: ADAPTER },
+      { cause: error },
+    );
+  }
+  return error;
+}
+
+/** The file's folder is missing, or a borrowed database was closed: the driver says so without a code. */
+export function unusable(message: string, cause?: unknown): TidemarkError<"UNAVAILABLE"> {
+  return new TidemarkError("UNAVAILABLE", message, { adapter: ADAPTER }, { cause });
+}
+
+export function busy(waitedMs: number, cause?: unknown): TidemarkError<"BUSY"> {
+  return new TidemarkError(
+    "BUSY",
+    `The database stayed locked for ${Math.round(waitedMs)} ms. SQLite has one writer at a time: look for a transaction ` +
+      "that is left open, in another process or on a database handle of your own, or for a process that was stopped " +
+      "inside one. Keep transactions short, or raise waitMs.",
+    { adapter: ADAPTER, waitedMs: Math.round(waitedMs) },
+    { cause },
+  );
+}
+
+export function transactionEnded(cause?: unknown): TidemarkError<"TRANSACTION_ENDED"> {
+  return new TidemarkError(
+    "TRANSACTION_ENDED",
+    "The transaction that was lent is over: it was committed or rolled back inside the work, or the work has returned. " +
+      "Nothing after that counts. Leave begin, commit and rollback to the store, and await everything inside the work.",
+    {},
+    { cause },
+  );
+}
+
+export function transactionRequired(): TidemarkError<"TRANSACTION_REQUIRED"> {
+  return new TidemarkError(
+    "TRANSACTION_REQUIRED",
+    'The database handle has no open transaction. Run "begin immediate" on it first and commit afterwards, or use ' +
+      "store.transaction.",
+    {},
+  );
+}
+
+export function schemaMismatch(stored: number, needed: number): TidemarkError<"SCHEMA_MISMATCH"> {
+  return new TidemarkError("SCHEMA_MISMATCH", describeMismatch(stored, needed), { stored, needed });
+}
+
+export function otherLog(stored: string, given: string): TidemarkError<"LOG_MISMATCH"> {
+  return new TidemarkError(
+    "LOG_MISMATCH",
+    `The transaction is open on log ${given}, but this store is on log ${stored}. Hand over a transaction of the store's ` +
+      "own database, or open the store on the database of the transaction.",
+    { stored, given },
+  );
+}
+
+const UNAVAILABLE = /^SQLITE_(CANTOPEN|IOERR|FULL|PROTOCOL|NOLFS)/;
+
+function describeMismatch(stored: number, needed: number): string {
+  if (stored > needed) {
+    return `The schema has version ${stored}, this package knows up to ${needed}. Update @tidemark/adapter-sqlite.`;
+  }
+  const found = stored === 0 ? "There is no schema with this prefix" : `The schema has version ${stored}`;
+  return `${found}; version ${needed} is needed. Open the store once with schema: "migrate" (the default), or give the right file and prefix.`;
+}
+
+function driverCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  return error.code.startsWith("SQLITE_") ? error.code : undefined;
+}

@@ -1,0 +1,106 @@
+import { randomUUID } from "node:crypto";
+import type { Operation } from "@tidemark/core/spi";
+import type { Connection } from "./connection.ts";
+import { schemaMismatch } from "./errors.ts";
+import type { Session } from "./session.ts";
+import { type Ident, type Statements, withPrefix } from "./statements.ts";
+
+interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** Released migrations are never edited; a change of the schema is a new one. Written with the default prefix. */
+const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    name: "log and consumers",
+    sql: `
+      create table tidemark_migration (
+        version integer primary key,
+        name text not null,
+        applied_at integer not null
+      ) strict;
+
+      create table tidemark_log (
+        log_id text primary key,
+        last_token integer not null
+      ) strict, without rowid;
+
+      -- autoincrement: a position is never given out twice, whatever became of the row that had it.
+      create table tidemark_event (
+        position integer primary key autoincrement,
+        context text not null,
+        aggregate_type text not null,
+        aggregate_id text not null,
+        version integer not null,
+        bucket integer not null,
+        event_id text not null,
+        event_type text not null,
+        data text not null,
+        metadata text not null,
+        occurred_on integer not null,
+        recorded_at integer not null,
+        unique (context, aggregate_type, aggregate_id, version),
+        unique (context, aggregate_type, aggregate_id, event_id)
+      ) strict;
+
+      create table tidemark_consumer (
+        name text not null,
+        version integer not null,
+        kind text,
+        enabled integer not null,
+        generation integer not null,
+        start_rule text,
+        log_id text,
+        primary key (name, version)
+      ) strict, without rowid;
+
+      create table tidemark_consumer_segment (
+        name text not null,
+        version integer not null,
+        generation integer not null,
+        segment integer not null,
+        position integer,
+        committed_at integer,
+        owner text,
+        token integer not null default 0,
+        expires_at integer not null default 0,
+        error_since integer,
+        error_at integer,
+        error_count integer not null default 0,
+        error_text text,
+        primary key (name, version, generation, segment)
+      ) strict, without rowid;`,
+  },
+];
+
+export const SCHEMA_VERSION: number = MIGRATIONS.length;
+
+/** Whether something is missing that `migrate` adds. Throws SCHEMA_MISMATCH where it may not or cannot. Reads only. */
+export function needsMigration(connection: Connection, sql: Statements, schema: "migrate" | "check"): boolean {
+  const stored = storedVersion(connection, sql);
+  if (stored === SCHEMA_VERSION) return false;
+  if (stored > SCHEMA_VERSION || schema === "check") throw schemaMismatch(stored, SCHEMA_VERSION);
+  return true;
+}
+
+/** Applies what is missing, each migration in a transaction of its own that first looks whether it is still missing. */
+export async function migrate(writer: Session, sql: Statements, prefix: Ident, op: Operation): Promise<void> {
+  for (const migration of MIGRATIONS) {
+    await writer.write(op, (connection) => {
+      const stored = storedVersion(connection, sql);
+      if (stored > SCHEMA_VERSION) throw schemaMismatch(stored, SCHEMA_VERSION);
+      if (stored >= migration.version) return;
+      connection.db.exec(withPrefix(migration.sql, prefix));
+      if (migration.version === 1) connection.run(sql.insertLog, randomUUID());
+      connection.run(sql.recordMigration, migration.version, migration.name);
+    });
+  }
+}
+
+function storedVersion(connection: Connection, sql: Statements): number {
+  if (connection.get(sql.schemaTable) === undefined) return 0;
+  return connection.number(sql.schemaVersion);
+}

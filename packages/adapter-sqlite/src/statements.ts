@@ -1,0 +1,170 @@
+import { TidemarkError } from "@tidemark/core";
+
+/** A name that is safe to be part of a statement. Only {@link ident} makes one. */
+export type Ident = string & { readonly "tidemark.ident": true };
+
+export const DEFAULT_PREFIX = "tidemark_";
+
+/** Checks a table prefix. Throws INVALID_ARGUMENT. */
+export function ident(name: string): Ident {
+  if (typeof name === "string" && /^[A-Za-z_][A-Za-z0-9_]{0,40}$/.test(name) && !/^sqlite_/i.test(name))
+    return name as Ident;
+  throw new TidemarkError(
+    "INVALID_ARGUMENT",
+    'prefix is at most 41 letters, digits and underscores, does not begin with a digit, nor with "sqlite_".',
+    { argument: "prefix" },
+  );
+}
+
+/** Statements are written with the default prefix, so that they can be pasted into a console; another takes its place. */
+export function withPrefix(sql: string, prefix: Ident): string {
+  return sql.replaceAll(DEFAULT_PREFIX, prefix);
+}
+
+export type Statements = { readonly [Name in keyof typeof WRITTEN]: string };
+
+export function createStatements(prefix: Ident): Statements {
+  const entries = Object.entries(WRITTEN).map(([name, sql]) => [name, withPrefix(sql, prefix)] as const);
+  return Object.fromEntries(entries) as Statements;
+}
+
+/** `unixepoch('subsec')` is in seconds with a fraction; it is the database's clock, in the process that has the lock. */
+const WRITTEN = {
+  schemaTable: `select name from sqlite_schema where type = 'table' and name = 'tidemark_migration' collate nocase`,
+  schemaVersion: `select coalesce(max(version), 0) from tidemark_migration`,
+  recordMigration: `
+    insert into tidemark_migration (version, name, applied_at)
+    values (?, ?, cast(round(unixepoch('subsec') * 1000) as integer))`,
+  insertLog: `insert into tidemark_log (log_id, last_token) values (?, 0)`,
+  logId: `select log_id from tidemark_log`,
+  now: `select cast(round(unixepoch('subsec') * 1000) as integer)`,
+
+  // Writes no row, but takes the write lock before anything is read: a transaction that was begun without "immediate"
+  // can then still append, unless it has read before.
+  takeWriteLock: `update tidemark_log set log_id = log_id where 0`,
+  savepoint: `savepoint tidemark_append`,
+  rollbackToSavepoint: `rollback to tidemark_append`,
+  releaseSavepoint: `release tidemark_append`,
+
+  // The version of an aggregate is read from the index that keeps it unique. Rows for heads, which other databases
+  // need to lock, would be a second write per append: here the write lock of the whole file is held already.
+  aggregateVersion: `
+    select coalesce(max(version), 0) from tidemark_event where context = ? and aggregate_type = ? and aggregate_id = ?`,
+  knownEvent: `
+    select event_type as type, data, version, position from tidemark_event
+    where context = ? and aggregate_type = ? and aggregate_id = ? and event_id = ?`,
+  insertEvent: `
+    insert into tidemark_event (context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data,
+      metadata, occurred_on, recorded_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+
+  head: `select coalesce(max(position), 0) from tidemark_event`,
+  positionBefore: `
+    select coalesce(max(position), 0) from tidemark_event
+    where position < coalesce(
+      (select position from tidemark_event where occurred_on >= ? order by position limit 1), 9223372036854775807)`,
+  aggregateForward: `
+    select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
+      occurred_on, recorded_at
+    from tidemark_event
+    where context = ? and aggregate_type = ? and aggregate_id = ? and version between ? and ?
+    order by version limit ?`,
+  aggregateBackward: `
+    select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
+      occurred_on, recorded_at
+    from tidemark_event
+    where context = ? and aggregate_type = ? and aggregate_id = ? and version between ? and ?
+    order by version desc limit ?`,
+  logPage: `
+    select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
+      occurred_on, recorded_at
+    from tidemark_event where position > ? order by position limit ?`,
+  // No index serves the scope: it would cost every append, and rows are read in the order of positions anyhow.
+  scopedLogPage: `
+    select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
+      occurred_on, recorded_at
+    from tidemark_event
+    where position > @after
+      and bucket & (@segments - 1) = @segment
+      and (@contexts = '[]' or context in (select value from json_each(@contexts)))
+      and (@aggregateTypes = '[]' or aggregate_type in (select value from json_each(@aggregateTypes)))
+      and (@eventTypes = '[]' or event_type in (select value from json_each(@eventTypes)))
+    order by position limit @limit`,
+
+  consumer: `
+    select name, version, kind, enabled, generation, start_rule, log_id from tidemark_consumer
+    where name = ? and version = ?`,
+  consumersAfter: `
+    select name, version, kind, enabled, generation, start_rule, log_id from tidemark_consumer
+    where (name, version) > (?, ?) order by name, version limit ?`,
+  segments: `
+    select segment, position, committed_at, owner, token,
+      expires_at > cast(round(unixepoch('subsec') * 1000) as integer) as held,
+      error_since, error_at, error_count, error_text
+    from tidemark_consumer_segment where name = ? and version = ? and generation = ? order by segment`,
+  segment: `
+    select position, owner, token, expires_at > cast(round(unixepoch('subsec') * 1000) as integer) as held
+    from tidemark_consumer_segment where name = ? and version = ? and generation = ? and segment = ?`,
+  declareConsumer: `
+    insert into tidemark_consumer (name, version, kind, enabled, generation, start_rule, log_id)
+    values (?, ?, ?, 1, 1, ?, ?)
+    on conflict do update set kind = excluded.kind, start_rule = excluded.start_rule, log_id = excluded.log_id
+    where kind is null`,
+  declareSegment: `
+    insert into tidemark_consumer_segment (name, version, generation, segment, position)
+    values (?, ?, 1, ?, ?)
+    on conflict do update set position = excluded.position where position is null`,
+  setEnabled: `
+    insert into tidemark_consumer (name, version, enabled, generation) values (?, ?, ?, 1)
+    on conflict do update set enabled = excluded.enabled`,
+  knowConsumer: `
+    insert into tidemark_consumer (name, version, enabled, generation) values (?, ?, 1, ?) on conflict do nothing`,
+  recordError: `
+    insert into tidemark_consumer_segment (name, version, generation, segment, error_since, error_at, error_count,
+      error_text)
+    values (?, ?, ?, ?, cast(round(unixepoch('subsec') * 1000) as integer),
+      cast(round(unixepoch('subsec') * 1000) as integer), 1, ?)
+    on conflict do update set
+      error_since = coalesce(error_since, excluded.error_since),
+      error_at = excluded.error_at,
+      error_count = error_count + 1,
+      error_text = excluded.error_text`,
+  anyHeld: `
+    select exists (
+      select 1 from tidemark_consumer_segment
+      where name = ? and version = ? and expires_at > cast(round(unixepoch('subsec') * 1000) as integer))`,
+  resetSegments: `
+    update tidemark_consumer_segment set
+      position = ?, committed_at = cast(round(unixepoch('subsec') * 1000) as integer),
+      token = ?, owner = null, expires_at = 0
+    where name = ? and version = ?`,
+  removeSegments: `delete from tidemark_consumer_segment where name = ? and version = ?`,
+  removeConsumer: `delete from tidemark_consumer where name = ? and version = ?`,
+
+  // One sequence for all zones: a consumer that was deleted and declared anew never gets a token that somebody holds.
+  nextToken: `update tidemark_log set last_token = last_token + 1 returning last_token`,
+  enterZone: `
+    update tidemark_consumer_segment set
+      owner = ?, token = ?, expires_at = cast(round(unixepoch('subsec') * 1000) as integer) + ?
+    where name = ? and version = ? and generation = ? and segment = ?
+      and position is not null and expires_at <= cast(round(unixepoch('subsec') * 1000) as integer)
+    returning position`,
+  renewZone: `
+    update tidemark_consumer_segment set expires_at = cast(round(unixepoch('subsec') * 1000) as integer) + ?
+    where name = ? and version = ? and generation = ? and segment = ? and token = ?`,
+  // With a new token, so that a renewal or a commit that is still on its way cannot bring the lease back.
+  leaveZone: `
+    update tidemark_consumer_segment set owner = null, expires_at = 0, token = ?
+    where name = ? and version = ? and generation = ? and segment = ? and token = ?`,
+  fence: `
+    update tidemark_consumer_segment set
+      position = @to,
+      committed_at = cast(round(unixepoch('subsec') * 1000) as integer),
+      expires_at = cast(round(unixepoch('subsec') * 1000) as integer) + @leaseMs,
+      error_since = iif(@clearError, null, error_since),
+      error_at = iif(@clearError, null, error_at),
+      error_count = iif(@clearError, 0, error_count),
+      error_text = iif(@clearError, null, error_text)
+    where name = @name and version = @version and generation = @generation and segment = @segment
+      and token = @token and position = @from`,
+} as const;

@@ -1,0 +1,168 @@
+import { type Operation, sleep, throwIfAborted, type TransactionPort } from "@tidemark/core/spi";
+import type { Database } from "better-sqlite3";
+import { appendUnits } from "./append.ts";
+import { Connection } from "./connection.ts";
+import { moveCheckpoint, readSegment } from "./consumers.ts";
+import { busy, isBusy, otherLog, schemaMismatch, transactionRequired, translate } from "./errors.ts";
+import type { Lent } from "./lent.ts";
+import { SCHEMA_VERSION } from "./migrations.ts";
+import { readAggregatePage } from "./read.ts";
+import type { Statements } from "./statements.ts";
+
+/** What a port needs to know of the transaction that it works in. */
+export interface OpenTransaction {
+  readonly isOpen: () => boolean;
+  /** The connection to work on, once it is certain that the transaction is open on it. */
+  readonly enter: (op: Operation, intent: "read" | "write") => Promise<Connection>;
+  /** Throws TRANSACTION_ENDED when it is another transaction by now. */
+  readonly verify: () => void;
+}
+
+export function createPort(open: OpenTransaction, sql: Statements): TransactionPort {
+  async function run<T>(op: Operation, intent: "read" | "write", work: (connection: Connection) => T): Promise<T> {
+    throwIfAborted(op.signal);
+    const connection = await open.enter(op, intent);
+    try {
+      return work(connection);
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  return {
+    isOpen: open.isOpen,
+    appendBatch: (units, op) =>
+      run(op, "write", (connection) => wholly(connection, sql, () => appendUnits(connection, sql, units, op))),
+    readAggregate: (query, op) => run(op, "read", (connection) => readAggregatePage(connection, sql, query)),
+    segment: (key, op) => run(op, "read", (connection) => readSegment(connection, sql, key)),
+    fence: (fence, op) =>
+      run(op, "write", (connection) => {
+        open.verify();
+        return moveCheckpoint(connection, sql, fence);
+      }),
+  };
+}
+
+/** A transaction that `Adapter.transaction` has lent. */
+export function lentTransaction(lent: Lent): OpenTransaction {
+  return {
+    isOpen: () => lent.isOpen,
+    enter: async () => {
+      lent.check();
+      return lent.connection;
+    },
+    verify: () => lent.verify(),
+  };
+}
+
+export interface OwnerParts {
+  readonly sql: Statements;
+  readonly waitMs: number;
+  readonly logId: () => string;
+}
+
+/** Connections to handles of callers, with their prepared statements. */
+export class CallersTransactions {
+  readonly #parts: OwnerParts;
+  readonly #connections = new WeakMap<Database, Connection>();
+  readonly #verified = new WeakSet<Database>();
+
+  constructor(parts: OwnerParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * A transaction that the caller has begun on a handle of its own. Whether it is still the same one is not asked of
+   * SQLite: the only question that SQLite answers is to release a savepoint, which would release those that the caller
+   * has set since. So a transaction counts as over once the handle was seen without one.
+   */
+  open(handle: Database): OpenTransaction {
+    let used = false;
+    return {
+      isOpen: () => {
+        used &&= handle.open && handle.inTransaction;
+        return used;
+      },
+      enter: async (op, intent) => {
+        const connection = this.#connect(handle);
+        requireTransaction(handle);
+        used = true;
+        if (intent === "write") await this.#lock(connection, op);
+        this.#refuseOtherLog(connection);
+        return connection;
+      },
+      verify: () => requireTransaction(handle),
+    };
+  }
+
+  #connect(handle: Database): Connection {
+    const known = this.#connections.get(handle);
+    if (known !== undefined) return known;
+    const connection = new Connection(handle);
+    this.#connections.set(handle, connection);
+    return connection;
+  }
+
+  /** Waits while another connection writes. The handle's own busy timeout, if any, has waited before. */
+  async #lock(connection: Connection, op: Operation): Promise<void> {
+    const { sql, waitMs } = this.#parts;
+    const since = performance.now();
+    for (;;) {
+      requireTransaction(connection.db);
+      try {
+        connection.run(sql.takeWriteLock);
+        return;
+      } catch (error) {
+        if (!isBusy(error)) throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error);
+        const waitedMs = performance.now() - since;
+        if (waitedMs >= waitMs) throw busy(waitedMs, error);
+      }
+      await sleep(1 + Math.random() * 10, op.signal);
+    }
+  }
+
+  #refuseOtherLog(connection: Connection): void {
+    if (this.#verified.has(connection.db)) return;
+    const { sql, logId } = this.#parts;
+    const given = readLogId(connection, sql);
+    if (given !== logId()) throw otherLog(logId(), given);
+    this.#verified.add(connection.db);
+  }
+}
+
+/** The log's identity. Throws SCHEMA_MISMATCH where there is no log. */
+export function readLogId(connection: Connection, sql: Statements): string {
+  try {
+    const row = connection.get(sql.logId) as { readonly log_id: string } | undefined;
+    if (row === undefined) throw schemaMismatch(0, SCHEMA_VERSION);
+    return row.log_id;
+  } catch (error) {
+    throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error);
+  }
+}
+
+/** All or nothing, also when a statement in the middle fails and the caller goes on with the transaction. */
+function wholly<T>(connection: Connection, sql: Statements, work: () => T): T {
+  connection.run(sql.savepoint);
+  try {
+    return work();
+  } catch (error) {
+    if (connection.db.inTransaction) connection.run(sql.rollbackToSavepoint);
+    throw error;
+  } finally {
+    if (connection.db.inTransaction) connection.run(sql.releaseSavepoint);
+  }
+}
+
+function requireTransaction(handle: Database): void {
+  if (!handle.open || !handle.inTransaction) throw transactionRequired();
+}
+
+function isMissingTable(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    error.code === "SQLITE_ERROR" &&
+    error.message.startsWith("no such table")
+  );
+}
