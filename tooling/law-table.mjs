@@ -1,0 +1,33 @@
+// @ts-check
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { checkConformance, renderTable } from "@tidemark/conformance";
+import { subjects as memory } from "../packages/adapter-memory/test/subject.mjs";
+import { subjects as sqlite } from "../packages/adapter-sqlite/test/subject.mjs";
+
+/** Runs the conformance suite against each adapter and writes what it found into the README, between two marks. */
+const readme = join(import.meta.dirname, "../README.md");
+const BEGIN = "<!-- laws:begin -->";
+const END = "<!-- laws:end -->";
+
+const reports = [];
+for (const subject of [memory[0], sqlite[0]]) {
+  if (subject === undefined) throw new Error("An adapter's test/subject.mjs names no subject.");
+  console.log(`Judging ${subject.name} …`);
+  reports.push(await checkConformance(subject));
+}
+
+for (const { subject, findings } of reports) {
+  for (const finding of findings) {
+    if (finding.kind === "fails") console.error(`${subject} breaks ${finding.law}: ${finding.how}`);
+  }
+}
+
+const text = readFileSync(readme, "utf8");
+const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
+if (before === -1 || after === -1) throw new Error(`README.md has no ${BEGIN} … ${END}.`);
+const laws = new Set(reports.flatMap((report) => report.findings.map((finding) => finding.law))).size;
+const table = `<details>\n<summary>${laws} laws</summary>\n\n${renderTable(reports)}\n\n</details>`;
+writeFileSync(readme, `${text.slice(0, before + BEGIN.length)}\n${table}\n${text.slice(after)}`);
+process.exitCode = reports.every((report) => report.conforms) ? 0 : 1;
