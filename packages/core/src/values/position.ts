@@ -4,11 +4,11 @@
  */
 export type Position = bigint & { readonly "tidemark.position": true };
 
-/** The position before the first event. */
-export const START: Position = toPosition(0n);
-
 /** The greatest number that every database can hold as a position. */
 const GREATEST = 2n ** 63n - 1n;
+
+/** The position before the first event. */
+export const START: Position = toPosition(0n);
 
 /** Mints a position from what a database returned or a caller has kept. Throws `RangeError` unless 0 … 2^63 - 1. */
 export function toPosition(value: bigint | number): Position {
