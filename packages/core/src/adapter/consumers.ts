@@ -86,13 +86,14 @@ export type ZoneEntry =
 /** Leases on segment rows. Expiry is by the database's clock. Each call is a transaction of its own. */
 export interface ZoneRecords {
   /**
-   * Takes the lease when none runs, and raises the token. Never waits for a row that its holder has locked: that is
-   * `busy`. Not re-entrant: the holder itself is `busy` too. `unknown` when the segment is not declared.
+   * Takes the lease when none runs, with a token that is greater than every one before and never comes twice, not even
+   * after the consumer was removed and declared anew. Never waits for a row that its holder has locked: that is `busy`.
+   * Not re-entrant: the holder itself is `busy` too. `unknown` when the segment is not declared.
    */
   enter(key: SegmentKey, lease: { readonly owner: string; readonly ms: number }, op: Operation): Promise<ZoneEntry>;
   /** Extends the lease while `token` is current, also after its expiry. False when it is not current any more. */
   renew(key: SegmentKey, token: bigint, leaseMs: number, op: Operation): Promise<boolean>;
-  /** Ends the lease while `token` is current. Does nothing otherwise. */
+  /** Ends the lease while `token` is current, and the token with it: nothing late can revive it. Else does nothing. */
   leave(key: SegmentKey, token: bigint, op: Operation): Promise<void>;
 }
 

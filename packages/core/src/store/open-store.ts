@@ -9,7 +9,7 @@ import { type Codec, createCodec } from "../codec.ts";
 import { type Consumers, createConsumers, refuseOtherLog, unknownConsumer } from "../consumer/consumers.ts";
 import { type ConsumerInput, resolveConsumer } from "../consumer/name.ts";
 import { type EnterOptions, HeldZone, type Zone } from "../consumer/zone.ts";
-import { isTransient, TidemarkError } from "../errors.ts";
+import { isTidemarkError, isTransient, TidemarkError } from "../errors.ts";
 import type { AppendRequest, AppendResult, RecordedEvent } from "../event.ts";
 import { aggregateKey, type AggregateInput } from "../values/aggregate.ts";
 import { LIMITS } from "../values/limits.ts";
@@ -86,7 +86,7 @@ class OpenedStore<Tx> implements Store<Tx> {
     this.consumers = createConsumers({
       adapter,
       log: this,
-      call: (name, writes, work) => this.#call(name, writes, work),
+      call: (name, writes, work) => this.#record(name, writes, work),
       onEnabled: (key, enabled) => this.#setEnabled(key, enabled),
     });
   }
@@ -143,17 +143,10 @@ class OpenedStore<Tx> implements Store<Tx> {
     work: (tx: Tx, store: StoreInTransaction) => Promise<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
-    const attempts = options.retry === "transient" ? this.#options.retry.attempts : 1;
-    return this.#call("transaction", true, async () => {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await this.#transact(work, options);
-        } catch (error) {
-          if (attempt >= attempts || !isTransient(error)) throw error;
-          await sleep(backoff(attempt, this.#options.retry), options.signal);
-        }
-      }
-    });
+    const mayTryAgain = options.retry === "transient" ? isTransient : (): boolean => false;
+    return this.#call("transaction", true, () =>
+      this.#again(() => this.#transact(work, options), mayTryAgain, options),
+    );
   }
 
   within(tx: Tx): StoreInTransaction {
@@ -168,7 +161,7 @@ class OpenedStore<Tx> implements Store<Tx> {
     const segment = options.segment ?? 0;
     const leaseMs = positive("leaseMs", options.leaseMs ?? 30_000);
     const owner = checkText("owner", "consumerNameBytes", options.owner ?? defaultOwner());
-    return this.#call("enterZone", true, async () => {
+    return this.#record("enterZone", true, async () => {
       const row = await this.#adapter.consumers.get(key, options);
       if (row?.kind === undefined) throw unknownConsumer(key);
       refuseOtherLog(row, options.log?.logId ?? this.logId);
@@ -187,7 +180,7 @@ class OpenedStore<Tx> implements Store<Tx> {
         leaseMs,
         transaction: (work, op) => this.#call("zone.commit", true, () => this.#transact(work, op)),
         prepare: (request) => prepareAppend([request], this.#preparation),
-        call: (name, writes, work) => this.#call(name, writes, work),
+        call: (name, writes, work) => this.#record(name, writes, work),
         takeoverIsImpossible: () => this.#adapter.lending !== "beside" && this.#lent > 0,
         onLeave: (left) => void this.#zones.delete(left),
       });
@@ -234,6 +227,23 @@ class OpenedStore<Tx> implements Store<Tx> {
     this.#lifetime.check();
     this.#refuseInside(name, writes);
     return this.#lifetime.run(work);
+  }
+
+  /** A call on consumer records. The victim of a deadlock left nothing behind, so it may simply try again. */
+  #record<T>(name: string, writes: boolean, work: () => Promise<T>): Promise<T> {
+    return this.#call(name, writes, () => this.#again(work, (error) => isTidemarkError(error, "CONTENTION")));
+  }
+
+  async #again<T>(work: () => Promise<T>, mayTryAgain: (error: unknown) => boolean, op: Operation = {}): Promise<T> {
+    const { retry } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (attempt >= retry.attempts || !mayTryAgain(error)) throw error;
+        await sleep(backoff(attempt, retry), op.signal);
+      }
+    }
   }
 
   #refuseInside(call: string, writes: boolean, locks: readonly string[] = []): void {
