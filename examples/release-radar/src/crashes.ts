@@ -1,0 +1,113 @@
+import { randomInt } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Position, START, type Store } from "@tidemark/core";
+import { Complaint } from "./complaint.ts";
+import { type ConsumerProcess, type ConsumerSettings, startConsumer } from "./consumer-process.ts";
+
+export interface CrashOptions {
+  readonly store: Pick<Store<never>, "consumers" | "head">;
+  readonly consumer: { readonly name: string; readonly version: number };
+  readonly kills: number;
+  readonly settings: ConsumerSettings;
+}
+
+export type CrashReport =
+  /** Two processes run the same projector: one holds the zone, the other is told that it is busy. */
+  | { readonly kind: "busy"; readonly holder: string; readonly waiting: string }
+  /** `position` is the checkpoint that the dead process has left. */
+  | { readonly kind: "killed"; readonly name: string; readonly position: Position }
+  | { readonly kind: "taken-over"; readonly name: string; readonly milliseconds: number }
+  | { readonly kind: "finished"; readonly name: string; readonly position: Position };
+
+/** Kills come before this share of the log, so that there is always something left to do. */
+const LAST_KILL = 0.8;
+/** Up to so long after a commit a kill comes: reading, handling, in the middle of a transaction, committing. */
+const KILL_WITHIN_MS = 20;
+const POLL_MS = 3;
+/** When no checkpoint moves for so long, something is wrong. */
+const PATIENCE_MS = 30_000;
+
+/**
+ * Consumes the whole log in processes that are killed at random moments, each time after more was committed than
+ * before, and started again. The last one that is killed has a second beside it, which takes over.
+ */
+export async function consumeThroughCrashes(
+  options: CrashOptions,
+  report: (event: CrashReport) => void,
+): Promise<void> {
+  const { store, consumer, kills, settings } = options;
+  const latestKill = Number(await store.head()) * LAST_KILL;
+  const started: ConsumerProcess[] = [];
+  try {
+    for (let kill = 1; kill < kills; kill++) {
+      if (!(await killAfter(start(), latestKill * (kill / kills)))) break;
+    }
+    await finishWithTwo(start(), start());
+  } finally {
+    for (const process of started) if (!process.hasEnded) await process.kill();
+  }
+
+  function start(): ConsumerProcess {
+    const process = startConsumer(`consumer ${started.length + 1}`, settings);
+    started.push(process);
+    return process;
+  }
+
+  /** False when the process had finished before it could be killed. */
+  async function killAfter(victim: ConsumerProcess, latest: number): Promise<boolean> {
+    const before = (await look()).position;
+    const target = BigInt(randomInt(Number(before) + 1, Math.max(Number(before) + 2, Math.floor(latest))));
+    await until(victim, (now) => now.position >= target);
+    await sleep(randomInt(KILL_WITHIN_MS));
+    const wasKilled = (await victim.kill()).kind === "killed";
+    await endOf(victim);
+    report({ kind: wasKilled ? "killed" : "finished", name: victim.name, position: (await look()).position });
+    return wasKilled;
+  }
+
+  async function finishWithTwo(one: ConsumerProcess, other: ConsumerProcess): Promise<void> {
+    const { owner } = await until(one, (now) => now.owner === one.name || now.owner === other.name);
+    const [holder, waiting] = owner === other.name ? [other, one] : [one, other];
+    await Promise.race([waiting.refused(), waiting.ended, holder.ended]);
+    if (!waiting.hasEnded) report({ kind: "busy", holder: holder.name, waiting: waiting.name });
+    if (kills > 0 && (await killAfter(holder, latestKill))) {
+      const killedAt = performance.now();
+      await until(waiting, (now) => now.owner === waiting.name);
+      report({ kind: "taken-over", name: waiting.name, milliseconds: performance.now() - killedAt });
+    }
+    for (const process of [holder, waiting]) {
+      await until(process, () => false);
+      await endOf(process);
+    }
+    report({ kind: "finished", name: waiting.name, position: (await look()).position });
+  }
+
+  async function look(): Promise<{ readonly position: Position; readonly owner: string | undefined }> {
+    const segment = (await store.consumers.get(consumer))?.segments[0];
+    return { position: segment?.position ?? START, owner: segment?.owner };
+  }
+
+  /** Looks again and again, also until the process that is expected to act has ended. */
+  async function until(
+    actor: ConsumerProcess,
+    reached: (now: Awaited<ReturnType<typeof look>>) => boolean,
+  ): Promise<Awaited<ReturnType<typeof look>>> {
+    let last = await look();
+    let movedAt = performance.now();
+    for (;;) {
+      const now = await look();
+      if (reached(now) || actor.hasEnded) return now;
+      if (now.position > last.position) [last, movedAt] = [now, performance.now()];
+      if (performance.now() - movedAt > PATIENCE_MS) {
+        throw new Complaint(`${actor.name} got nowhere for ${PATIENCE_MS / 1000} seconds; checkpoint ${now.position}.`);
+      }
+      await sleep(POLL_MS);
+    }
+  }
+}
+
+/** Throws what a process failed for, if it did. */
+async function endOf(process: ConsumerProcess): Promise<void> {
+  const end = await process.ended;
+  if (end.kind === "failed") throw new Complaint(`${process.name} failed: ${end.reason}`);
+}
