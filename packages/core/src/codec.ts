@@ -97,7 +97,7 @@ function checkObject(value: object, frame: Frame): void {
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++) checkMember(value[index], index, frame);
   } else if ("toJSON" in value && typeof value.toJSON === "function") {
-    checkOwnForm(value, value.toJSON(frame.path.at(-1)?.toString() ?? ""), frame);
+    checkOwnForm(value, Reflect.apply(value.toJSON, value, [frame.path.at(-1)?.toString() ?? ""]), frame);
   } else {
     const kind = Object.prototype.toString.call(value).slice(8, -1);
     if (kind !== "Object" || ArrayBuffer.isView(value)) refuse(`a ${kind}`, "a plain object or an array", frame);

@@ -3,7 +3,11 @@ import { isTidemarkError, isTransient, TidemarkError, TransientError } from "@ti
 
 describe("isTidemarkError", () => {
   test("recognises an error of another copy of the package by its shape", () => {
-    const foreign = Object.assign(new Error("x"), { code: "CLOSED", details: {}, [Symbol.for("tidemark.error")]: true });
+    const foreign = Object.assign(new Error("x"), {
+      code: "CLOSED",
+      details: {},
+      [Symbol.for("tidemark.error")]: true,
+    });
     expect(isTidemarkError(foreign, "CLOSED")).toBe(true);
     expect(isTidemarkError(foreign, "ABORTED")).toBe(false);
   });

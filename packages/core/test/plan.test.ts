@@ -84,7 +84,12 @@ function event(id: string, data: string): EventRow {
   return { id, type: "deposited", data, metadata: "{}", occurredOn: 0 };
 }
 
-function unit(id: string, ids: string[], expected: AppendUnit["parts"][number]["expected"] = "any", data = "same"): AppendUnit {
+function unit(
+  id: string,
+  ids: string[],
+  expected: AppendUnit["parts"][number]["expected"] = "any",
+  data = "same",
+): AppendUnit {
   return {
     known: "refuse",
     parts: [{ ref: ref(id), bucket: 0, expected, events: ids.map((eventId) => event(eventId, data)) }],

@@ -76,4 +76,3 @@ export interface SegmentState {
   readonly position: Position | undefined;
   readonly token: bigint;
 }
-

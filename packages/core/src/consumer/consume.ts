@@ -233,7 +233,8 @@ class Cycle<Tx> {
   }
 
   async #stop(error: unknown): Promise<ConsumeResult> {
-    if (this.#failing?.after !== this.#zone.position) await this.#store.consumers.recordError(this.#projector.key, error);
+    if (this.#failing?.after !== this.#zone.position)
+      await this.#store.consumers.recordError(this.#projector.key, error);
     return { ...this.#end("stopped"), kind: "stopped", error };
   }
 
@@ -248,7 +249,9 @@ class Cycle<Tx> {
     unlink();
   }
 
-  #end<Kind extends string>(kind: Kind): { readonly kind: Kind; readonly handled: number; readonly position: Position } {
+  #end<Kind extends string>(
+    kind: Kind,
+  ): { readonly kind: Kind; readonly handled: number; readonly position: Position } {
     return { kind, handled: this.#handled, position: this.#zone.position };
   }
 }

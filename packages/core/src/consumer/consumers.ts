@@ -77,7 +77,10 @@ export interface Consumers {
   /** Ascending by name (bytes) and version. */
   list(options?: Operation): AsyncIterable<ConsumerState>;
   /** The committed checkpoint of a segment (default 0); undefined when none was ever committed. */
-  checkpoint(consumer: ConsumerInput, options?: Operation & { readonly segment?: number }): Promise<Position | undefined>;
+  checkpoint(
+    consumer: ConsumerInput,
+    options?: Operation & { readonly segment?: number },
+  ): Promise<Position | undefined>;
   /** True unless it was disabled; also for one that nobody knows. */
   isEnabled(consumer: ConsumerInput, options?: Operation): Promise<boolean>;
   /** Lets it run again. Also before it is declared. */
@@ -88,7 +91,11 @@ export interface Consumers {
    */
   disable(consumer: ConsumerInput, options?: Operation): Promise<void>;
   /** Adds to its error state, which its next success clears. */
-  recordError(consumer: ConsumerInput, error: unknown, options?: Operation & { readonly segment?: number }): Promise<void>;
+  recordError(
+    consumer: ConsumerInput,
+    error: unknown,
+    options?: Operation & { readonly segment?: number },
+  ): Promise<void>;
   /**
    * Sets all segments to one position, forwards or backwards, and fences whoever held them. Errors: ZONE_HELD while
    * somebody holds one, CONSUMER_UNKNOWN.
@@ -120,7 +127,12 @@ export function createConsumers(parts: ConsumersParts): Consumers {
     });
   }
 
-  async function setEnabled(name: string, consumer: ConsumerInput, enabled: boolean, op: Operation = {}): Promise<void> {
+  async function setEnabled(
+    name: string,
+    consumer: ConsumerInput,
+    enabled: boolean,
+    op: Operation = {},
+  ): Promise<void> {
     const key = resolveConsumer(consumer);
     await call(name, true, () => {
       parts.onEnabled(key, enabled);
@@ -131,7 +143,8 @@ export function createConsumers(parts: ConsumersParts): Consumers {
   async function resolveStart(rule: StartRule, source: EventSource, op: Operation): Promise<Position> {
     if (rule === "beginning") return START;
     if (rule === "head") return source.head(op);
-    if (typeof rule === "object" && rule !== null && "position" in rule) return checkPosition(rule.position, source, op);
+    if (typeof rule === "object" && rule !== null && "position" in rule)
+      return checkPosition(rule.position, source, op);
     if (typeof rule === "object" && rule !== null && "since" in rule && rule.since instanceof Date) {
       const time = rule.since.getTime();
       if (!Number.isNaN(time)) return positionBefore(time, source, op);
@@ -157,7 +170,8 @@ export function createConsumers(parts: ConsumersParts): Consumers {
     declare: async (consumer, options) => {
       const key = resolveConsumer(consumer);
       const { kind, segments = 1, log: source = log } = options;
-      if (!isSegmentCount(segments)) throw invalid("segments", `segments is a power of two up to ${BUCKETS}, got ${segments}.`);
+      if (!isSegmentCount(segments))
+        throw invalid("segments", `segments is a power of two up to ${BUCKETS}, got ${segments}.`);
       const start = options.start ?? (kind === "projector" ? "beginning" : "head");
       return call("consumers.declare", true, async () => {
         const known = await records.get(key, options);
@@ -214,10 +228,11 @@ export function createConsumers(parts: ConsumersParts): Consumers {
     let after: ConsumerKey | undefined;
     for (;;) {
       const from = after;
-      const [rows, head] = await call("consumers.list", false, async () => [
-        await records.list(from, PAGE, op),
-        await adapter.head(op),
-      ] as const);
+      const [rows, head] = await call(
+        "consumers.list",
+        false,
+        async () => [await records.list(from, PAGE, op), await adapter.head(op)] as const,
+      );
       for (const row of rows) yield toState(row, log.logId, head);
       if (rows.length < PAGE) return;
       after = rows.at(-1)?.key;
@@ -227,10 +242,14 @@ export function createConsumers(parts: ConsumersParts): Consumers {
 
 /** A position that this log has handed out, or at least one below which no event can still appear. */
 async function checkPosition(position: Position, source: EventSource, op: Operation): Promise<Position> {
-  if (typeof position !== "bigint") throw invalid("position", "A position is a bigint that a page, a result or head() gave.");
+  if (typeof position !== "bigint")
+    throw invalid("position", "A position is a bigint that a page, a result or head() gave.");
   const head = await source.head(op);
   if (position >= 0n && position <= head) return toPosition(position);
-  throw invalid("position", `Position ${position} is not between 0 and the head ${head}. Use a position that this log gave.`);
+  throw invalid(
+    "position",
+    `Position ${position} is not between 0 and the head ${head}. Use a position that this log gave.`,
+  );
 }
 
 export function refuseOtherLog(row: ConsumerRow, logId: string): void {
@@ -259,7 +278,9 @@ function refuseMismatch(row: ConsumerRow, kind: ConsumerKind, segments: number):
 
 export function unknownConsumer(key: ConsumerKey): TidemarkError<"CONSUMER_UNKNOWN"> {
   const consumer = consumerLabel(key);
-  return new TidemarkError("CONSUMER_UNKNOWN", `${consumer} is not declared. Call consumers.declare first.`, { consumer });
+  return new TidemarkError("CONSUMER_UNKNOWN", `${consumer} is not declared. Call consumers.declare first.`, {
+    consumer,
+  });
 }
 
 function zoneHeld(key: ConsumerKey): TidemarkError<"ZONE_HELD"> {

@@ -113,7 +113,8 @@ function resolveHandler<Tx, Events extends EventMap>(spec: ProjectorSpec<Tx, Eve
   const handlers = new Map(Object.entries(spec.handlers));
   return {
     kind: "each",
-    handle: (event, context) => asGeneral<Handler<Tx, RecordedEvent> | undefined>(handlers.get(event.type))?.(event, context),
+    handle: (event, context) =>
+      asGeneral<Handler<Tx, RecordedEvent> | undefined>(handlers.get(event.type))?.(event, context),
   };
 }
 
@@ -121,7 +122,10 @@ function resolveHandler<Tx, Events extends EventMap>(spec: ProjectorSpec<Tx, Eve
 function resolveHandledScope<Tx, Events extends EventMap>(spec: ProjectorSpec<Tx, Events>): Scope {
   if (!("handlers" in spec)) return spec.scope ?? {};
   if (spec.scope?.eventTypes !== undefined) {
-    throw invalid("scope.eventTypes", "The event types of a projector with handlers are those of its handlers; leave them out.");
+    throw invalid(
+      "scope.eventTypes",
+      "The event types of a projector with handlers are those of its handlers; leave them out.",
+    );
   }
   const eventTypes = Object.entries(spec.handlers).filter(([, handler]) => handler !== undefined);
   if (eventTypes.length === 0) throw invalid("handlers", "A projector needs at least one handler.");

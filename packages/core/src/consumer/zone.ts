@@ -124,24 +124,30 @@ export class HeldZone<Tx> implements Zone<Tx> {
     const from = options.from ?? this.#position;
     let to = from;
     try {
-      await this.#parts.transaction(async (tx, store, signal) => {
-        const late: PreparedAppend[] = [];
-        let working = true;
-        const append = (request: AppendRequest): void => {
-          if (!working) throw transactionEnded();
-          late.push(this.#parts.prepare(request));
-        };
-        try {
-          to = await work({ tx, store, append, signal });
-        } finally {
-          working = false;
-        }
-        if (typeof to !== "bigint" || to < from) {
-          throw invalid("checkpoint", `A checkpoint moves forward only: from ${from} to ${String(to)} is refused. Use reset.`);
-        }
-        if (late.length > 0) await store.appendPrepared(late, { signal });
-        await this.#fence(tx, from, to, options.keepError !== true, signal);
-      }, { signal: options.signal });
+      await this.#parts.transaction(
+        async (tx, store, signal) => {
+          const late: PreparedAppend[] = [];
+          let working = true;
+          const append = (request: AppendRequest): void => {
+            if (!working) throw transactionEnded();
+            late.push(this.#parts.prepare(request));
+          };
+          try {
+            to = await work({ tx, store, append, signal });
+          } finally {
+            working = false;
+          }
+          if (typeof to !== "bigint" || to < from) {
+            throw invalid(
+              "checkpoint",
+              `A checkpoint moves forward only: from ${from} to ${String(to)} is refused. Use reset.`,
+            );
+          }
+          if (late.length > 0) await store.appendPrepared(late, { signal });
+          await this.#fence(tx, from, to, options.keepError !== true, signal);
+        },
+        { signal: options.signal },
+      );
     } catch (error) {
       if (!(error instanceof AlreadyCommitted)) throw error;
     }

@@ -93,7 +93,8 @@ export class GroupCommit {
       if (waiting.signal?.aborted !== true) {
         if (this.#lanes.concerns(waiting.keys)) this.#lanes.join(waiting);
         else {
-          const full = batch.length === maxAppends || events + append.events > maxEvents || bytes + append.bytes > maxBytes;
+          const full =
+            batch.length === maxAppends || events + append.events > maxEvents || bytes + append.bytes > maxBytes;
           if (full && batch.length > 0) break;
           batch.push(waiting);
           events += append.events;
@@ -196,7 +197,8 @@ function units(batch: readonly Waiting[]): readonly AppendUnit[] {
 }
 
 function settle(waiting: Waiting, outcome: AppendOutcome | undefined): void {
-  if (outcome === undefined) waiting.reject(new TypeError("The adapter returned fewer outcomes than it was given units."));
+  if (outcome === undefined)
+    waiting.reject(new TypeError("The adapter returned fewer outcomes than it was given units."));
   else waiting.resolve(outcome);
 }
 

@@ -126,7 +126,7 @@ class OpenedStore<Tx> implements Store<Tx> {
     const deadline = performance.now() + positive("timeoutMs", options.timeoutMs ?? 30_000);
     const { controller, unlink } = linkSignals([options.signal, this.#lifetime.closing]);
     try {
-      for (let pause = poll.minMs; ; ) {
+      for (let pause = poll.minMs; ;) {
         const version = this.#waker.version;
         const head = await this.head({ signal: controller.signal });
         const left = deadline - performance.now();
@@ -166,7 +166,10 @@ class OpenedStore<Tx> implements Store<Tx> {
       if (row?.kind === undefined) throw unknownConsumer(key);
       refuseOtherLog(row, options.log?.logId ?? this.logId);
       if (!row.segments.some((candidate) => candidate.segment === segment)) {
-        throw invalid("segment", `${key.name} has ${row.segments.length} segment(s), counted from 0; there is no ${segment}.`);
+        throw invalid(
+          "segment",
+          `${key.name} has ${row.segments.length} segment(s), counted from 0; there is no ${segment}.`,
+        );
       }
       const segmentKey = { ...key, generation: row.generation, segment };
       const entry = await this.#adapter.zones.enter(segmentKey, { owner, ms: leaseMs }, options);
@@ -304,7 +307,10 @@ class OpenedStore<Tx> implements Store<Tx> {
 
 function checkPosition(argument: string, value: Position): void {
   if (isPosition(value)) return;
-  throw invalid(argument, `${argument} is a position, a bigint that a page, a result or head() gave; got ${String(value)}.`);
+  throw invalid(
+    argument,
+    `${argument} is a position, a bigint that a page, a result or head() gave; got ${String(value)}.`,
+  );
 }
 
 function timedOut(allowedMs: number): TidemarkError<"TRANSACTION_TIMEOUT"> {

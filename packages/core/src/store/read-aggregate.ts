@@ -63,7 +63,12 @@ export function decodeEvent(row: StoredEvent, codec: Codec): RecordedEvent {
     };
   } catch (cause) {
     if (!isTidemarkError(cause, "UNREADABLE")) throw cause;
-    throw new TidemarkError("UNREADABLE", `Position ${row.position}: ${cause.message}`, { position: row.position }, { cause: cause.cause });
+    throw new TidemarkError(
+      "UNREADABLE",
+      `Position ${row.position}: ${cause.message}`,
+      { position: row.position },
+      { cause: cause.cause },
+    );
   }
 }
 

@@ -3,7 +3,14 @@ import type { LogScope } from "../adapter/reads.ts";
 import type { Codec } from "../codec.ts";
 import { TidemarkError } from "../errors.ts";
 import type { AppendRequest, EventInput, Expected, Scope } from "../event.ts";
-import { type AggregateInput, type AggregateRef, aggregateKey, BUCKETS, bucketOf, DEFAULT_CONTEXT } from "../values/aggregate.ts";
+import {
+  type AggregateInput,
+  type AggregateRef,
+  aggregateKey,
+  BUCKETS,
+  bucketOf,
+  DEFAULT_CONTEXT,
+} from "../values/aggregate.ts";
 import type { FlakeGenerator } from "../values/flake.ts";
 import { type Limits, LIMITS } from "../values/limits.ts";
 import { unstorable, utf8Length } from "../values/text.ts";
@@ -38,7 +45,12 @@ export function prepareAppend(requests: readonly AppendRequest[], preparation: P
     return { ref, bucket: bucketOf(ref), expected: resolveExpected(request.expected), events };
   });
   limit("aggregatesPerAppend", parts.length, "Append to fewer aggregates at once.");
-  refuseDuplicates(parts, (part) => aggregateKey(part.ref), "requests", "appendAll names an aggregate twice; join them.");
+  refuseDuplicates(
+    parts,
+    (part) => aggregateKey(part.ref),
+    "requests",
+    "appendAll names an aggregate twice; join them.",
+  );
   const rows = parts.flatMap((part) => part.events);
   limit("eventsPerAppend", rows.length, "Append fewer events at once.");
   const bytes = weigh("appendBytes", rows);
@@ -78,7 +90,10 @@ export function checkText(argument: string, limitName: keyof Limits, value: stri
 export function resolveScope(scope: Scope = {}): LogScope {
   const { index, of } = scope.segment ?? { index: 0, of: 1 };
   if (!isSegmentCount(of) || !Number.isInteger(index) || index < 0 || index >= of) {
-    throw invalid("scope.segment", `A segment is { index, of } with of a power of two up to ${BUCKETS} and 0 ≤ index < of.`);
+    throw invalid(
+      "scope.segment",
+      `A segment is { index, of } with of a power of two up to ${BUCKETS} and 0 ≤ index < of.`,
+    );
   }
   return {
     contexts: texts("scope.contexts", "contextBytes", scope.contexts),
@@ -111,8 +126,18 @@ function encodeEvent(event: EventInput, preparation: Preparation, now: number): 
   const metadata =
     event.metadata === undefined ? "{}" : preparation.codec.encode(event.metadata, { kind: "event-metadata", type });
   if (!metadata.startsWith("{")) throw invalid("event.metadata", `The metadata of ${type} is a plain object.`);
-  limit("eventBytes", weigh("eventBytes", [{ data, metadata }]), `Keep large content of ${type} elsewhere and refer to it.`);
-  return { id, type, data, metadata, occurredOn: event.occurredOn === undefined ? now : timeOf(event.occurredOn, type) };
+  limit(
+    "eventBytes",
+    weigh("eventBytes", [{ data, metadata }]),
+    `Keep large content of ${type} elsewhere and refer to it.`,
+  );
+  return {
+    id,
+    type,
+    data,
+    metadata,
+    occurredOn: event.occurredOn === undefined ? now : timeOf(event.occurredOn, type),
+  };
 }
 
 /** The bytes of JSON text in `rows`; their characters where even three bytes for each would be within the limit. */
@@ -131,7 +156,10 @@ function timeOf(value: Date, type: string): number {
 function resolveExpected(expected: Expected = "any"): Expected {
   if (expected === "any" || expected === "none" || expected === "exists") return expected;
   if (typeof expected === "number" && Number.isSafeInteger(expected) && expected >= 0) return expected;
-  throw invalid("expected", `expected is "any", "none", "exists" or the exact version, got ${JSON.stringify(expected)}.`);
+  throw invalid(
+    "expected",
+    `expected is "any", "none", "exists" or the exact version, got ${JSON.stringify(expected)}.`,
+  );
 }
 
 function texts(argument: string, limitName: keyof Limits, values: readonly string[] = []): readonly string[] {

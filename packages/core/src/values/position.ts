@@ -34,11 +34,6 @@ export function parsePosition(text: string): Position {
   return toPosition(BigInt(text));
 }
 
-/** The greater of two positions. */
-export function laterPosition(a: Position, b: Position): Position {
-  return a > b ? a : b;
-}
-
 function exactBigint(value: number): bigint {
   if (!Number.isSafeInteger(value)) {
     throw new RangeError(`A position given as a number must be a safe integer, got ${value}; give a bigint.`);
