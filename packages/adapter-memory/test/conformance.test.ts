@@ -1,5 +1,4 @@
-import { runConformance, runTeeth } from "@tidemark/conformance/vitest";
+import { runConformance } from "@tidemark/conformance/vitest";
 import { memory } from "./subject.mjs";
 
 runConformance(memory);
-runTeeth(memory);

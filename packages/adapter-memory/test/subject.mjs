@@ -32,5 +32,3 @@ export const memory = {
     };
   },
 };
-
-export const subjects = [memory];

@@ -3,8 +3,14 @@ import type { Database } from "better-sqlite3";
 import { createSqliteAdapter } from "./adapter.ts";
 import type { SqliteOptions } from "./options.ts";
 
+/**
+ * What handlers and the work of `store.transaction` are lent, and what `store.within` takes: a better-sqlite3 database
+ * with an open transaction.
+ */
+export type SqliteTransaction = Database;
+
 /** A store whose transactions run on a better-sqlite3 database. */
-export type SqliteStore = Store<Database>;
+export type SqliteStore = Store<SqliteTransaction>;
 
 /**
  * Opens a store in a SQLite file, in memory, or beside a better-sqlite3 database of yours. Brings the schema up to

@@ -1,4 +1,4 @@
 import { runConformance } from "@tidemark/conformance/vitest";
-import { subjects } from "./subject.mjs";
+import { sqlite } from "./subject.mjs";
 
-for (const subject of subjects) runConformance(subject);
+runConformance(sqlite);

@@ -4,7 +4,7 @@ import Database from "better-sqlite3";
 
 const [, , action, file] = process.argv;
 
-switch (action) {
+switch (action ?? "") {
   case "migrate": {
     const store = await createSqliteStore({ file });
     process.stdout.write(store.logId);
@@ -26,4 +26,6 @@ switch (action) {
     });
     break;
   }
+  default:
+    throw new Error(`There is no action ${action}.`);
 }

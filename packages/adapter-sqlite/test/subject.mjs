@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createSqliteAdapter, sqliteCapabilities } from "@tidemark/adapter-sqlite";
+import { createSqliteAdapter, sqliteCapabilities, sqliteMemoryCapabilities } from "@tidemark/adapter-sqlite";
 import Database from "better-sqlite3";
 
 /** @typedef {import("better-sqlite3").Database} Handle */
@@ -10,16 +10,25 @@ import Database from "better-sqlite3";
 /** @typedef {import("@tidemark/conformance").Subject<Handle>} Subject */
 /** @typedef {{ file: string, prefix?: string, borrowed?: boolean }} Config */
 
-const SHARED = { ...sqliteCapabilities };
-const IN_MEMORY = { ...sqliteCapabilities, durable: false, shared: false };
+/** @type {Subject} */
+export const sqlite = { name: "sqlite", capabilities: sqliteCapabilities, create: () => createOnDisk({}) };
 
-/** @type {readonly Subject[]} */
-export const subjects = [
-  { name: "sqlite", capabilities: SHARED, create: () => createOnDisk({}) },
-  { name: "sqlite, custom prefix", capabilities: SHARED, create: () => createOnDisk({ prefix: "shop_" }) },
-  { name: "sqlite, borrowed handle", capabilities: SHARED, create: () => createOnDisk({ borrowed: true }) },
-  { name: "sqlite, :memory:", capabilities: IN_MEMORY, create: createInMemory },
-];
+/** @type {Subject} */
+export const prefixed = {
+  name: "sqlite, custom prefix",
+  capabilities: sqliteCapabilities,
+  create: () => createOnDisk({ prefix: "shop_" }),
+};
+
+/** @type {Subject} */
+export const borrowed = {
+  name: "sqlite, borrowed handle",
+  capabilities: sqliteCapabilities,
+  create: () => createOnDisk({ borrowed: true }),
+};
+
+/** @type {Subject} */
+export const inMemory = { name: "sqlite, :memory:", capabilities: sqliteMemoryCapabilities, create: createInMemory };
 
 /** For laws in another process. @param {Config} config @returns {TestDatabase} */
 export function openDatabase(config) {
@@ -79,11 +88,14 @@ async function createInMemory() {
 function effectsOn(handle) {
   return {
     write: async (tx, key, value) => {
-      tx.prepare("insert into effects values (?, ?) on conflict (key) do update set value = excluded.value").run(key, value);
+      tx.prepare("insert into effects values (?, ?) on conflict (key) do update set value = excluded.value").run(
+        key,
+        value,
+      );
     },
     read: async (key) => {
       const row = handle.prepare("select value from effects where key = ?").pluck().get(key);
-      return row === undefined ? undefined : String(row);
+      return typeof row === "string" ? row : undefined;
     },
     fail: async (tx) => void tx.prepare("insert into effects values ('fail', null)").run(),
     end: async (tx, how) => void tx.exec(how),
@@ -103,14 +115,22 @@ async function begin(handle, close) {
     handle.exec("savepoint law");
     return async () => void handle.exec("rollback to law");
   };
-  return { tx: handle, commit: () => end("commit"), rollback: () => end("rollback"), savepoint, kill: () => end(undefined) };
+  return {
+    tx: handle,
+    commit: () => end("commit"),
+    rollback: () => end("rollback"),
+    savepoint,
+    kill: () => end(undefined),
+  };
 }
 
 /** @param {Handle} handle @param {string} prefix @returns {TestDatabase["schema"]} */
 function schemaOf(handle, prefix) {
   return {
     older: () =>
-      retry(() => handle.exec(`delete from ${prefix}migration where version = (select max(version) from ${prefix}migration)`)),
+      retry(() =>
+        handle.exec(`delete from ${prefix}migration where version = (select max(version) from ${prefix}migration)`),
+      ),
     newer: () =>
       retry(() =>
         handle.exec(`insert into ${prefix}migration (version, name, applied_at)

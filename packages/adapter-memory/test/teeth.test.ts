@@ -1,0 +1,4 @@
+import { runTeeth } from "@tidemark/conformance/vitest";
+import { memory } from "./subject.mjs";
+
+runTeeth(memory);

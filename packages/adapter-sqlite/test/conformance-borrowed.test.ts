@@ -1,0 +1,4 @@
+import { runConformance } from "@tidemark/conformance/vitest";
+import { borrowed } from "./subject.mjs";
+
+runConformance(borrowed);

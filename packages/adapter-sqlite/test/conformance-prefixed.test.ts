@@ -1,0 +1,4 @@
+import { runConformance } from "@tidemark/conformance/vitest";
+import { prefixed } from "./subject.mjs";
+
+runConformance(prefixed);
