@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
@@ -15,6 +16,8 @@ const folders = ["packages", "examples"]
 
 export default defineConfig({
   test: {
+    // Most of the time a law waits for a lock, a timer or another process, and not for the processor.
+    maxWorkers: Math.max(4, availableParallelism()),
     ...(report === undefined ? {} : { reporters: ["default", ["json", { outputFile: report }]] }),
     projects: folders.map((folder) => ({
       extends: true,
