@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import {
   type AppendRequest,
+  type ConsumeResult,
   defineProjector,
   type EventSource,
   type Position,
@@ -12,7 +13,7 @@ import {
 } from "@tidemark/core";
 import { account, deposit } from "../events.ts";
 import { assert, collect, eventually, fulfils, gate, type Gate, promptly, refuses, turn } from "../expect.ts";
-import { type Law, override } from "../law.ts";
+import { type Bench, type Law, override } from "../law.ts";
 import {
   appendsAtOnce,
   consumesOneAtATime,
@@ -314,23 +315,17 @@ const noStallLaws: readonly Law[] = [
     promise: "While a handler that has appended is still awaiting, other consumers get what others append.",
     when: { concurrentWriters: true },
     tooth: appendsAtOnce,
-    check: async ({ store, open, consume }) => {
-      const other = await open();
-      await store.append(deposit("alice"));
-      const [entered, released] = [gate(), gate()];
-      const seen: string[] = [];
-      const quick = defineProjector({ name: "quick", handle: ({ aggregate }) => void seen.push(aggregate.id) });
-      const slow = consume(store, echoing(entered, released), { maxEvents: 1 });
+    check: async (bench) => {
+      const { other, slow, release, quickly, seen } = await besideSlowHandler(bench);
       try {
-        await entered.passed;
         await other.append(deposit("bob"));
-        await promptly("Another consumer goes on", consume(other, quick));
+        await promptly("Another consumer goes on", quickly());
         assert.deepEqual(seen, ["alice", "bob"]);
       } finally {
-        released.open();
+        release();
       }
       await slow;
-      await consume(other, quick);
+      await quickly();
       assert.deepEqual(seen, ["alice", "bob", "echo"]);
     },
   },
@@ -339,23 +334,17 @@ const noStallLaws: readonly Law[] = [
     promise: "While a handler that has appended is still awaiting, other consumers wait for it, then get everything.",
     when: { concurrentWriters: false },
     tooth: consumesOneAtATime,
-    check: async ({ store, open, consume }) => {
-      const other = await open();
-      await store.append(deposit("alice"));
-      const [entered, released] = [gate(), gate()];
-      const seen: string[] = [];
-      const quick = defineProjector({ name: "quick", handle: ({ aggregate }) => void seen.push(aggregate.id) });
-      const slow = consume(store, echoing(entered, released), { maxEvents: 1 });
-      await entered.passed;
-      const waiting = consume(other, quick);
-      released.open();
+    check: async (bench) => {
+      const { slow, release, quickly, seen } = await besideSlowHandler(bench);
+      const waiting = quickly();
+      release();
       await slow;
       const { kind } = await fulfils(
         promptly("A waiting consumer goes on", waiting, 10_000),
         "A second consumer waits",
       );
       assert.equal(kind, "caught-up");
-      await consume(other, quick);
+      await quickly();
       assert.deepEqual(seen, ["alice", "echo"]);
     },
   },
@@ -583,6 +572,29 @@ async function whileWriting<Tx>(
     released.open();
     await writing;
   }
+}
+
+interface SlowHandler<Tx> {
+  /** The cycle of the slow consumer, under way until `release` is called. */
+  readonly slow: Promise<ConsumeResult>;
+  readonly release: () => void;
+  /** Another store of the same database, and a consumer there. */
+  readonly other: Store<Tx>;
+  readonly quickly: () => Promise<ConsumeResult>;
+  /** The aggregates of which that consumer got events. */
+  readonly seen: readonly string[];
+}
+
+/** Two consumers: the handler of one has appended and is still awaiting, the other has yet to begin. */
+async function besideSlowHandler<Tx>({ store, open, consume }: Bench<Tx>): Promise<SlowHandler<Tx>> {
+  const other = await open();
+  await store.append(deposit("alice"));
+  const [entered, released] = [gate(), gate()];
+  const seen: string[] = [];
+  const quick = defineProjector<Tx>({ name: "quick", handle: ({ aggregate }) => void seen.push(aggregate.id) });
+  const slow = consume(store, echoing(entered, released), { maxEvents: 1 });
+  await entered.passed;
+  return { slow, release: () => released.open(), other, quickly: () => consume(other, quick), seen };
 }
 
 /** A projector whose handler appends, opens `entered` and waits for `released`. */
