@@ -3,7 +3,7 @@ import { LIMITS } from "./values/limits.ts";
 
 /** What a value belongs to. `type` is the event type, the saga's name, the actor's type. */
 export interface CodecSubject {
-  readonly kind: "event-data" | "event-metadata";
+  readonly kind: "event-data" | "event-metadata" | "saga-state" | "deadline-data";
   readonly type: string;
 }
 

@@ -18,6 +18,8 @@ export interface ErrorDetails {
   readonly UNREADABLE: { readonly position: Position | undefined };
   /** The database cannot be reached. Transient. */
   readonly UNAVAILABLE: { readonly adapter: string };
+  /** The database cannot be used as it is: not a database, corrupt, read-only, disk full. Not transient. */
+  readonly UNUSABLE: { readonly adapter: string };
   /** The database chose this transaction as the victim of a deadlock or a serialization failure. Transient. */
   readonly CONTENTION: { readonly adapter: string };
   /** A lock was not had within the time allowed. Transient. */
@@ -48,6 +50,12 @@ export interface ErrorDetails {
   readonly CONSUMER_MISMATCH: { readonly consumer: string; readonly stored: string; readonly given: string };
   /** A checkpoint, or a transaction that was given to `within`, belongs to another log. */
   readonly LOG_MISMATCH: { readonly consumer?: string; readonly stored: string; readonly given: string };
+  /** Somebody changed a saga beside its consumer. */
+  readonly SAGA_CONFLICT: { readonly saga: string; readonly id: string; readonly version: number };
+  /** As many events are parked as the consumer's failure policy allows; it stops instead of parking another. */
+  readonly DEAD_LETTERS_FULL: { readonly consumer: string; readonly allowed: number };
+  /** What was waited for did not happen in time. */
+  readonly WAIT_TIMEOUT: { readonly timeoutMs: number };
   /** The database has no schema, an older or a newer one than this adapter. `stored` 0: none. */
   readonly SCHEMA_MISMATCH: { readonly stored: number; readonly needed: number };
   /** This adapter cannot do it; its capabilities say so. */

@@ -1,8 +1,17 @@
 export type { Capabilities } from "./adapter/capabilities.ts";
 export type { ConsumerKey, ConsumerKind } from "./adapter/consumers.ts";
 export type { Operation } from "./adapter/operation.ts";
-export type { CodecSubject, Serializer } from "./codec.ts";
-export { consume, type ConsumeOptions, type ConsumeResult } from "./consumer/consume.ts";
+export type { Codec, CodecSubject, Serializer } from "./codec.ts";
+export type { ClaimOutcome } from "./adapter/claims.ts";
+export type { LetterRequest } from "./adapter/dead-letters.ts";
+export type { ClaimOptions, Claims } from "./consumer/claims.ts";
+export {
+  type ConsumerStateStore,
+  type ConsumerStateStoreOptions,
+  createConsumerStateStore,
+  type SagaWriteOptions,
+} from "./consumer-state-store.ts";
+export { type AnyConsumer, consume, type ConsumeOptions, type ConsumeResult } from "./consumer/consume.ts";
 export type {
   ConsumerError,
   Consumers,
@@ -11,17 +20,40 @@ export type {
   DeclareOptions,
   StartRule,
 } from "./consumer/consumers.ts";
+export type {
+  ConsumerSpec,
+  EventMap,
+  EventOf,
+  Handler,
+  HandlerContext,
+  Handlers,
+  TransactionalContext,
+} from "./consumer/definition.ts";
+export type { FailurePolicy } from "./consumer/failure.ts";
+export type { DeadLetter, DeadLetters, LetterCause, LetterFilter } from "./consumer/letters.ts";
+export type { Observation, Observe } from "./consumer/observation.ts";
+export { defineObserver, type Executor, type Observer, type ObserverSpec } from "./consumer/observer.ts";
 export {
   type BatchHandler,
+  type Consumer,
   defineProjector,
-  type EventMap,
-  type EventOf,
-  type FailurePolicy,
-  type Handler,
-  type HandlerContext,
   type Projector,
   type ProjectorSpec,
-} from "./consumer/definition.ts";
+  type ScopedConsumer,
+} from "./consumer/projector.ts";
+export type { Deadline, Deadlines, FencedRecords, Saga, Sagas } from "./consumer/records.ts";
+export {
+  defineSaga,
+  type FoundSaga,
+  type FreeSagaHandler,
+  type SagaConsumer,
+  type SagaContext,
+  type SagaHandler,
+  type SagaHandling,
+  type SagaSpec,
+  type SagaState,
+} from "./consumer/saga.ts";
+export type { WaitForOptions } from "./consumer/wait-for.ts";
 export type { ConsumerInput } from "./consumer/name.ts";
 export type { EnterOptions, FencedTransaction, Zone } from "./consumer/zone.ts";
 export {

@@ -2,7 +2,7 @@
  * What an adapter implements and what helps it: for authors of adapters. Start at {@link Adapter}; read
  * `@tidemark/adapter-memory` beside it; run `@tidemark/conformance` until it is green.
  */
-export type { Adapter, SegmentState, TransactionPort } from "./adapter/adapter.ts";
+export type { Adapter, OpenedLog, SegmentState, TransactionPort } from "./adapter/adapter.ts";
 export type {
   AppendedPart,
   AppendOperation,
@@ -14,6 +14,8 @@ export type {
   StoredEvent,
 } from "./adapter/append.ts";
 export type { Capabilities, Lending } from "./adapter/capabilities.ts";
+export type { ClaimOutcome, ClaimRecords } from "./adapter/claims.ts";
+export type { CompletionPort } from "./adapter/completions.ts";
 export type {
   ConsumerDeclaration,
   ConsumerKey,
@@ -27,9 +29,26 @@ export type {
   ZoneEntry,
   ZoneRecords,
 } from "./adapter/consumers.ts";
+export type {
+  LetterPort,
+  LetterQuery,
+  LetterRecords,
+  LetterRequest,
+  LetterRow,
+  NewLetter,
+} from "./adapter/dead-letters.ts";
 export type { Operation } from "./adapter/operation.ts";
 export { type BatchPlan, type BatchState, type KnownEvent, planBatch, type PlannedRow } from "./adapter/plan.ts";
 export type { AggregateQuery, LogPage, LogQuery, LogScope } from "./adapter/reads.ts";
+export type {
+  Association,
+  DeadlinePort,
+  DeadlineReader,
+  DeadlineRow,
+  SagaPort,
+  SagaReader,
+  SagaRow,
+} from "./adapter/sagas.ts";
 export { abortable, aborted, sleep, throwIfAborted } from "./store/timing.ts";
 export { aggregateKey } from "./values/aggregate.ts";
 export { compareBytes } from "./values/text.ts";

@@ -1,9 +1,13 @@
 import type { Position } from "../values/position.ts";
 import type { AppendOperation, AppendOutcome, AppendUnit, StoredEvent } from "./append.ts";
 import type { Capabilities, Lending } from "./capabilities.ts";
+import type { ClaimRecords } from "./claims.ts";
+import type { CompletionPort } from "./completions.ts";
 import type { ConsumerRecords, Fence, SegmentKey, ZoneRecords } from "./consumers.ts";
+import type { LetterPort, LetterRecords } from "./dead-letters.ts";
 import type { Operation } from "./operation.ts";
 import type { AggregateQuery, LogPage, LogQuery } from "./reads.ts";
+import type { DeadlinePort, DeadlineReader, SagaPort, SagaReader } from "./sagas.ts";
 
 /**
  * What a database has to do for Tidemark: rows in, rows out. Arguments are valid and complete when they arrive; texts
@@ -23,7 +27,7 @@ export interface Adapter<Tx> {
    * schema was made. A schema that is missing or older (with `"check"`), or newer, is SCHEMA_MISMATCH. Safe when many
    * processes do it at once. Called once, before everything else.
    */
-  open(schema: "migrate" | "check", op: Operation): Promise<{ readonly logId: string }>;
+  open(schema: "migrate" | "check", op: Operation): Promise<OpenedLog>;
 
   /**
    * Appends all units in one transaction; outcome i belongs to unit i. Decide with `planBatch`, under the locks of all
@@ -48,11 +52,25 @@ export interface Adapter<Tx> {
 
   readonly consumers: ConsumerRecords;
   readonly zones: ZoneRecords;
+  readonly sagas: SagaReader;
+  readonly deadlines: DeadlineReader;
+  readonly deadLetters: LetterRecords;
+  readonly claims: ClaimRecords;
 
   /** Calls `wake` after appends of other processes, late or spuriously at will. Only with capability `wakeups`. */
   listen?(wake: () => void): () => void;
   /** Called once, when no call is under way. Closes what the adapter opened itself, and nothing else. */
   close(): Promise<void>;
+}
+
+/** What `Adapter.open` has opened. */
+export interface OpenedLog {
+  readonly logId: string;
+  /**
+   * Names what a lent transaction blocks, where that is more than this log: a file that other logs are in as well.
+   * Default: the log's id.
+   */
+  readonly locks?: string | undefined;
 }
 
 /** What happens inside a transaction. Nothing here begins, commits or rolls back. */
@@ -70,6 +88,10 @@ export interface TransactionPort {
    * as given. The last statement before COMMIT; it locks the row to the end. False when no row matched.
    */
   fence(fence: Fence, op: Operation): Promise<boolean>;
+  readonly sagas: SagaPort;
+  readonly deadlines: DeadlinePort;
+  readonly deadLetters: LetterPort;
+  readonly completions: CompletionPort;
 }
 
 export interface SegmentState {

@@ -72,9 +72,12 @@ export interface ConsumerRecords {
   setEnabled(key: ConsumerKey, enabled: boolean, op: Operation): Promise<void>;
   /** Also for a consumer that is not declared yet: then generation 1, segment 0. */
   recordError(key: SegmentKey, text: string, op: Operation): Promise<void>;
-  /** Sets all segments to `position` and raises all tokens in one transaction, unless a lease runs. */
+  /**
+   * Sets all segments to `position`, raises all tokens, and forgets completions and claims, in one transaction, unless a
+   * lease runs.
+   */
   reset(key: ConsumerKey, position: Position, op: Operation): Promise<"done" | "held" | "unknown">;
-  /** Forgets everything about the consumer. Does nothing for one that is not there. */
+  /** Forgets everything about the consumer: dead letters, claims, completions too. Nothing for one that is not there. */
   remove(key: ConsumerKey, op: Operation): Promise<void>;
 }
 

@@ -26,13 +26,16 @@ export interface LogScope {
 export interface LogQuery {
   readonly after: Position;
   readonly limit: number;
+  /** The page ends with the event that brings its data and metadata to this many characters. At least one event. */
+  readonly bytes: number;
   readonly scope: LogScope;
 }
 
 export interface LogPage {
   readonly events: readonly StoredEvent[];
   /**
-   * The position to go on from: of the last event when the page is full, else the head, read in the page's snapshot.
+   * The position to go on from: of the last event when the page is full, by `limit` or by `bytes`, else the head, read in
+   * the page's snapshot.
    * No committed event may ever become visible at or below it.
    */
   readonly next: Position;

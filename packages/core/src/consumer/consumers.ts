@@ -7,6 +7,7 @@ import type { EventSource } from "../store/store.ts";
 import { BUCKETS } from "../values/aggregate.ts";
 import { formatPosition, type Position, START, toPosition } from "../values/position.ts";
 import { type ConsumerInput, consumerLabel, resolveConsumer } from "./name.ts";
+import { thrownAsText } from "./thrown.ts";
 
 /**
  * Where a consumer begins: before the first event of the log; after its last one; after a position that was read
@@ -203,7 +204,7 @@ export function createConsumers(parts: ConsumersParts): Consumers {
       const key = resolveConsumer(consumer);
       await call("consumers.recordError", true, async () => {
         const generation = (await records.get(key, op))?.generation ?? 1;
-        await records.recordError({ ...key, generation, segment: op.segment ?? 0 }, describeError(error), op);
+        await records.recordError({ ...key, generation, segment: op.segment ?? 0 }, thrownAsText(error), op);
       });
     },
     reset: async (consumer, to, op = {}) => {
@@ -295,11 +296,6 @@ function zoneHeld(key: ConsumerKey): TidemarkError<"ZONE_HELD"> {
 function formatStart(rule: StartRule): string {
   if (typeof rule === "string") return rule;
   return "position" in rule ? `position ${formatPosition(rule.position)}` : `since ${rule.since.toISOString()}`;
-}
-
-function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return `Thrown: ${String(error)}`;
-  return error.stack ?? `${error.name}: ${error.message}`;
 }
 
 function toState(row: ConsumerRow, logId: string, head: Position): ConsumerState {

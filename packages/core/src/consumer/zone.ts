@@ -1,13 +1,16 @@
 import type { Adapter } from "../adapter/adapter.ts";
 import type { ConsumerKey, Fence, SegmentKey } from "../adapter/consumers.ts";
 import type { Operation } from "../adapter/operation.ts";
+import type { Codec } from "../codec.ts";
 import { TidemarkError } from "../errors.ts";
 import type { AppendRequest } from "../event.ts";
 import { type InTransaction, transactionEnded } from "../store/in-transaction.ts";
 import { invalid, type PreparedAppend } from "../store/requests.ts";
 import type { EventSource, StoreInTransaction } from "../store/store.ts";
+import { sleep } from "../store/timing.ts";
 import type { Position } from "../values/position.ts";
 import { consumerLabel } from "./name.ts";
+import { createFencedRecords, type FencedRecords } from "./records.ts";
 
 export interface EnterOptions extends Operation {
   /** Default 0. */
@@ -26,6 +29,8 @@ export interface FencedTransaction<Tx> {
   readonly store: StoreInTransaction;
   /** Validated now, written as the last statements before the commit, so that readers wait for microseconds only. */
   readonly append: (request: AppendRequest) => void;
+  /** Sagas, deadlines, dead letters and completions, written in this transaction. */
+  readonly records: FencedRecords;
   /** Fires when the zone is lost or the transaction has been open for too long. */
   readonly signal: AbortSignal;
 }
@@ -36,6 +41,8 @@ export interface FencedTransaction<Tx> {
  */
 export interface Zone<Tx> extends AsyncDisposable {
   readonly consumer: ConsumerKey;
+  /** Of the layout that the segment belongs to. */
+  readonly generation: number;
   readonly segment: number;
   /** Raised with every entry. */
   readonly token: bigint;
@@ -49,6 +56,9 @@ export interface Zone<Tx> extends AsyncDisposable {
    * Runs `work` in a transaction and moves the checkpoint to the position that it returns, both or neither. Nothing is
    * committed after the zone was taken over. Repeating a commit whose acknowledgement was lost is recognised: it
    * resolves, and the effects are there once.
+   *
+   * One at a time: another one before it has settled is WOULD_DEADLOCK. When a transaction was given up because of its
+   * time, the next commit waits for the work that was left running.
    *
    * Errors: ZONE_LOST; CHECKPOINT_CONFLICT when the stored checkpoint is not `from`, by default {@link position};
    * TRANSACTION_ENDED; TRANSACTION_TIMEOUT; and whatever `work` throws.
@@ -73,6 +83,11 @@ export interface ZoneParts<Tx> {
     op: Operation,
   ) => Promise<T>;
   readonly prepare: (request: AppendRequest) => PreparedAppend;
+  readonly codec: Codec;
+  /** How long work that was given up may go on before the next commit begins all the same. */
+  readonly patienceMs: number;
+  /** Called after each commit that moved the checkpoint or carried something out. */
+  readonly onCommit: () => void;
   /** Guards a call as the store guards its own. */
   readonly call: <T>(name: string, writes: boolean, work: () => Promise<T>) => Promise<T>;
   /** Whether a transaction of this store is open that a renewal has to wait for, and a takeover too. */
@@ -87,6 +102,7 @@ class AlreadyCommitted extends Error {
 
 export class HeldZone<Tx> implements Zone<Tx> {
   readonly consumer: ConsumerKey;
+  readonly generation: number;
   readonly segment: number;
   readonly token: bigint;
   enabled = true;
@@ -97,10 +113,16 @@ export class HeldZone<Tx> implements Zone<Tx> {
   #confirmedAt = performance.now();
   #renewing = false;
   #left: Promise<void> | undefined;
+  #committing = false;
+  /** Settles when the work that was last given to `commit` has ended. */
+  #work: Promise<void> = Promise.resolve();
+  /** The last commit whose acknowledgement was lost. */
+  #unsure: { readonly from: Position; readonly to: Position } | undefined;
 
   constructor(parts: ZoneParts<Tx>) {
     this.#parts = parts;
     this.consumer = { name: parts.key.name, version: parts.key.version };
+    this.generation = parts.key.generation;
     this.segment = parts.key.segment;
     this.token = parts.token;
     this.#position = parts.position;
@@ -121,48 +143,85 @@ export class HeldZone<Tx> implements Zone<Tx> {
     options: Operation & { readonly from?: Position; readonly keepError?: boolean } = {},
   ): Promise<Position> {
     this.#check();
-    const from = options.from ?? this.#position;
-    let to = from;
+    if (this.#committing) throw oneCommitAtATime(consumerLabel(this.consumer));
+    this.#committing = true;
     try {
-      await this.#parts.transaction(
-        async (tx, store, signal) => {
-          const late: PreparedAppend[] = [];
-          let working = true;
-          const append = (request: AppendRequest): void => {
-            if (!working) throw transactionEnded();
-            late.push(this.#parts.prepare(request));
-          };
-          try {
-            to = await work({ tx, store, append, signal });
-          } finally {
-            working = false;
-          }
-          if (typeof to !== "bigint" || to < from) {
-            throw invalid(
-              "checkpoint",
-              `A checkpoint moves forward only: from ${from} to ${String(to)} is refused. Use reset.`,
-            );
-          }
-          if (late.length > 0) await store.appendPrepared(late, { signal });
-          await this.#fence(tx, from, to, options.keepError !== true, signal);
-        },
-        { signal: options.signal },
-      );
-    } catch (error) {
-      if (!(error instanceof AlreadyCommitted)) throw error;
+      await this.#endOfAbandonedWork();
+      return await this.#commit(work, options);
+    } finally {
+      this.#committing = false;
     }
-    this.#position = to;
-    this.#confirmedAt = performance.now();
-    return to;
   }
 
   leave(): Promise<void> {
-    this.#left ??= this.#leave();
+    this.#left ??= this.#parts.call("zone.leave", true, () => this.release());
     return this.#left;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.leave();
+  }
+
+  async #commit(
+    work: (transaction: FencedTransaction<Tx>) => Promise<Position> | Position,
+    options: Operation & { readonly from?: Position; readonly keepError?: boolean },
+  ): Promise<Position> {
+    const from = options.from ?? this.#position;
+    let to = from;
+    let fenced = false;
+    const lend = async (tx: Tx, store: InTransaction, signal: AbortSignal): Promise<void> => {
+      const late: PreparedAppend[] = [];
+      let working = true;
+      const append = (request: AppendRequest): void => {
+        if (!working) throw transactionEnded();
+        late.push(this.#parts.prepare(request));
+      };
+      try {
+        const records = createFencedRecords(this.#parts.adapter.within(tx), this.#parts.codec, { signal });
+        to = await this.#remember(work({ tx, store, append, records, signal }));
+      } finally {
+        working = false;
+      }
+      if (typeof to !== "bigint" || to < from) {
+        throw invalid(
+          "checkpoint",
+          `A checkpoint moves forward only: from ${from} to ${String(to)} is refused. Use reset.`,
+        );
+      }
+      if (late.length > 0) await store.appendPrepared(late, { signal });
+      await this.#fence(tx, from, to, options.keepError !== true, signal);
+      fenced = true;
+    };
+    try {
+      await this.#parts.transaction(lend, { signal: options.signal });
+    } catch (error) {
+      // Behind the fence only the commit is left, and what became of it is not known.
+      if (fenced) this.#unsure = { from, to };
+      if (!(error instanceof AlreadyCommitted)) throw error;
+    }
+    this.#position = to;
+    this.#confirmedAt = performance.now();
+    this.#parts.onCommit();
+    return to;
+  }
+
+  #remember(work: Promise<Position> | Position): Promise<Position> | Position {
+    if (typeof work === "bigint") return work;
+    this.#work = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    return work;
+  }
+
+  /**
+   * A transaction that is rolled back for its time or its zone leaves its work running, if that does not listen to its
+   * signal. Two of them must not run side by side; but one that never ends must not hold up the consumer for ever.
+   */
+  async #endOfAbandonedWork(): Promise<void> {
+    const patience = new AbortController();
+    await Promise.race([this.#work, sleep(this.#parts.patienceMs, patience.signal).catch(() => undefined)]);
+    patience.abort();
   }
 
   async #fence(tx: Tx, from: Position, to: Position, clearError: boolean, signal: AbortSignal): Promise<void> {
@@ -172,7 +231,9 @@ export class HeldZone<Tx> implements Zone<Tx> {
     if (await port.fence(fence, { signal })) return;
     const stored = await port.segment(key, { signal });
     if (stored?.token !== token || stored.position === undefined) throw this.#lose();
-    if (stored.position === to) throw new AlreadyCommitted();
+    if (this.#unsure?.from === from && this.#unsure.to === to && stored.position === to) throw new AlreadyCommitted();
+    // Only we could move it while the token is ours: by a commit whose acknowledgement was lost.
+    this.#position = stored.position;
     const consumer = consumerLabel(this.consumer);
     throw new TidemarkError(
       "CHECKPOINT_CONFLICT",
@@ -182,11 +243,13 @@ export class HeldZone<Tx> implements Zone<Tx> {
     );
   }
 
-  async #leave(): Promise<void> {
+  /** Ends the lease without asking whether the store still takes calls: for its own closing. */
+  async release(): Promise<void> {
     clearInterval(this.#renewal);
+    this.#left ??= Promise.resolve();
     const { adapter, key, token } = this.#parts;
     try {
-      await this.#parts.call("zone.leave", true, () => adapter.zones.leave(key, token, {}));
+      await adapter.zones.leave(key, token, {});
     } finally {
       this.#parts.onLeave(this);
     }
@@ -229,4 +292,12 @@ export class HeldZone<Tx> implements Zone<Tx> {
     if (!this.#lost.signal.aborted) this.#lost.abort(error);
     return error;
   }
+}
+
+function oneCommitAtATime(consumer: string): TidemarkError<"WOULD_DEADLOCK"> {
+  return new TidemarkError(
+    "WOULD_DEADLOCK",
+    `A commit of the zone of ${consumer} is under way on this handle. Await it before you begin another one.`,
+    { call: "zone.commit" },
+  );
 }

@@ -4,8 +4,10 @@ import { TidemarkError } from "../errors.ts";
 
 /** A transaction that the running code is inside of, as far as is known. */
 export interface OpenTransaction {
-  /** The log in whose database it is open. */
+  /** The log that it is a transaction of. */
   readonly logId: string;
+  /** Names what it blocks where transactions block more than aggregates; see `OpenedLog.locks`. */
+  readonly locks: string;
   readonly isOpen: () => boolean;
   /** The aggregates that it has appended to, and so has locked. */
   readonly locked: Set<string>;
@@ -35,20 +37,23 @@ export function enterInside(transaction: OpenTransaction): void {
 export interface Intent {
   readonly call: string;
   readonly logId: string;
+  readonly locks: string;
   readonly lending: Lending;
   readonly writes: boolean;
   /** Keys of the aggregates that the call has to lock. */
-  readonly locks?: readonly string[];
+  readonly aggregates: readonly string[];
 }
 
 /** Throws WOULD_DEADLOCK when the call would wait for a transaction that its own caller holds open. */
 export function refuseToWaitForOneself(intent: Intent): void {
-  const open = current().filter((transaction) => transaction.logId === intent.logId && transaction.isOpen());
+  const open = current().filter((transaction) => transaction.isOpen());
   if (open.length === 0) return;
-  const blocked =
-    intent.lending === "blocks-all" ||
-    (intent.lending === "blocks-writes" && intent.writes) ||
-    intent.locks?.some((key) => open.some((transaction) => transaction.locked.has(key))) === true;
+  const blocks = intent.lending === "blocks-all" || (intent.lending === "blocks-writes" && intent.writes);
+  const blocked = open.some(
+    (transaction) =>
+      (blocks && transaction.locks === intent.locks) ||
+      (transaction.logId === intent.logId && intent.aggregates.some((key) => transaction.locked.has(key))),
+  );
   if (!blocked) return;
   throw new TidemarkError(
     "WOULD_DEADLOCK",

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { Adapter, TransactionPort } from "../adapter/adapter.ts";
+import type { Adapter, OpenedLog, TransactionPort } from "../adapter/adapter.ts";
 import type { AppendOperation } from "../adapter/append.ts";
 import type { Capabilities } from "../adapter/capabilities.ts";
 import type { ConsumerKey } from "../adapter/consumers.ts";
@@ -8,6 +8,10 @@ import type { Operation } from "../adapter/operation.ts";
 import { type Codec, createCodec } from "../codec.ts";
 import { type Consumers, createConsumers, refuseOtherLog, unknownConsumer } from "../consumer/consumers.ts";
 import { type ConsumerInput, resolveConsumer } from "../consumer/name.ts";
+import { type Claims, createClaims } from "../consumer/claims.ts";
+import { createDeadLetters, type DeadLetters } from "../consumer/letters.ts";
+import { createDeadlines, createSagas, type Deadlines, type Sagas } from "../consumer/records.ts";
+import { type WaitForOptions, waitForConsumer } from "../consumer/wait-for.ts";
 import { type EnterOptions, HeldZone, type Zone } from "../consumer/zone.ts";
 import { isTidemarkError, isTransient, TidemarkError } from "../errors.ts";
 import type { AppendRequest, AppendResult, RecordedEvent } from "../event.ts";
@@ -34,6 +38,10 @@ import { abortable, backoff, linkSignals, sleep, throwIfAborted } from "./timing
 import { Waker } from "./waker.ts";
 
 const DEFAULT_PAGE = 500;
+/** For handlers that go on although their transaction was given up. */
+const LEAST_PATIENCE_MS = 30_000;
+/** Of data and metadata in one page, so that pages of large events stay small in memory. */
+const PAGE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Opens a store on an adapter: validation, limits, ids, encoding, group commit, retries and signals on top of what the
@@ -42,8 +50,7 @@ const DEFAULT_PAGE = 500;
 export async function openStore<Tx>(adapter: Adapter<Tx>, options: StoreOptions = {}): Promise<Store<Tx>> {
   const resolved = resolveStoreOptions(options);
   try {
-    const { logId } = await adapter.open(resolved.schema, {});
-    return new OpenedStore(adapter, logId, resolved);
+    return new OpenedStore(adapter, await adapter.open(resolved.schema, {}), resolved);
   } catch (error) {
     await adapter.close();
     throw error;
@@ -55,26 +62,35 @@ class OpenedStore<Tx> implements Store<Tx> {
   readonly adapter: string;
   readonly capabilities: Capabilities;
   readonly consumers: Consumers;
+  readonly sagas: Sagas;
+  readonly deadLetters: DeadLetters;
+  readonly claims: Claims;
+  readonly deadlines: Deadlines;
+  readonly codec: Codec;
+  /** What a transaction of ours blocks. */
+  readonly #locks: string;
   readonly #adapter: Adapter<Tx>;
   readonly #options: ResolvedStoreOptions;
-  readonly #codec: Codec;
   readonly #preparation: Preparation;
   readonly #sameContent: AppendOperation["sameContent"];
   readonly #groupCommit: GroupCommit;
   readonly #lifetime = new Lifetime();
   readonly #waker = new Waker();
+  /** Woken when a consumer has committed. */
+  readonly #progress = new Waker();
   readonly #zones = new Set<HeldZone<Tx>>();
   readonly #stopListening: (() => void) | undefined;
   #lent = 0;
 
-  constructor(adapter: Adapter<Tx>, logId: string, options: ResolvedStoreOptions) {
+  constructor(adapter: Adapter<Tx>, opened: OpenedLog, options: ResolvedStoreOptions) {
     const codec = createCodec(options.serializer);
-    this.logId = logId;
+    this.logId = opened.logId;
+    this.#locks = opened.locks ?? opened.logId;
     this.adapter = adapter.name;
     this.capabilities = adapter.capabilities;
     this.#adapter = adapter;
     this.#options = options;
-    this.#codec = codec;
+    this.codec = codec;
     this.#preparation = { codec, ids: options.ids };
     this.#sameContent = (stored, given) =>
       stored.type === given.type && codec.same(stored.data, given.data, { kind: "event-data", type: given.type });
@@ -83,10 +99,16 @@ class OpenedStore<Tx> implements Store<Tx> {
       this.#lifetime.track(() => adapter.appendBatch(units, op));
     this.#groupCommit = new GroupCommit({ appendBatch }, options, this.#sameContent, () => this.#waker.wake());
     this.#stopListening = adapter.listen?.(() => this.#waker.wake());
+    const call = <T>(name: string, writes: boolean, work: () => Promise<T>): Promise<T> =>
+      this.#record(name, writes, work);
+    this.sagas = createSagas(adapter.sagas, codec, call);
+    this.deadlines = createDeadlines(adapter.deadlines, codec, call);
+    this.deadLetters = createDeadLetters(adapter.deadLetters, codec, call);
+    this.claims = createClaims(adapter.claims, call);
     this.consumers = createConsumers({
       adapter,
       log: this,
-      call: (name, writes, work) => this.#record(name, writes, work),
+      call,
       onEnabled: (key, enabled) => this.#setEnabled(key, enabled),
     });
   }
@@ -100,7 +122,7 @@ class OpenedStore<Tx> implements Store<Tx> {
   }
 
   readAggregate(aggregate: AggregateInput, options: ReadAggregateOptions = {}): AsyncIterable<RecordedEvent> {
-    return streamAggregate(aggregate, options, this.#codec, (query, op) =>
+    return streamAggregate(aggregate, options, this.codec, (query, op) =>
       this.#read("readAggregate", op, () => this.#adapter.readAggregate(query, op)),
     );
   }
@@ -111,9 +133,9 @@ class OpenedStore<Tx> implements Store<Tx> {
     if (positive("limit", limit) > LIMITS.eventsPerPage) {
       throw invalid("limit", `limit is at most ${LIMITS.eventsPerPage}. Read page by page, on from \`next\`.`);
     }
-    const query = { after, limit, scope: resolveScope(options.scope) };
+    const query = { after, limit, bytes: PAGE_BYTES, scope: resolveScope(options.scope) };
     const page = await this.#read("readAll", options, () => this.#adapter.readAll(query, options));
-    return { events: page.events.map((row) => decodeEvent(row, this.#codec)), next: page.next };
+    return { events: page.events.map((row) => decodeEvent(row, this.codec)), next: page.next };
   }
 
   head(options: Operation = {}): Promise<Position> {
@@ -152,7 +174,12 @@ class OpenedStore<Tx> implements Store<Tx> {
   within(tx: Tx): StoreInTransaction {
     this.#lifetime.check();
     const port = this.#adapter.within(tx);
-    const open: OpenTransaction = { logId: this.logId, isOpen: () => port.isOpen(), locked: new Set() };
+    const open: OpenTransaction = {
+      logId: this.logId,
+      locks: this.#locks,
+      isOpen: () => port.isOpen(),
+      locked: new Set(),
+    };
     return this.#inside(port, open, () => this.#lifetime.check());
   }
 
@@ -183,6 +210,9 @@ class OpenedStore<Tx> implements Store<Tx> {
         leaseMs,
         transaction: (work, op) => this.#call("zone.commit", true, () => this.#transact(work, op)),
         prepare: (request) => prepareAppend([request], this.#preparation),
+        codec: this.codec,
+        patienceMs: Math.max(this.#options.maxTransactionMs, LEAST_PATIENCE_MS),
+        onCommit: () => this.#progress.wake(),
         call: (name, writes, work) => this.#record(name, writes, work),
         takeoverIsImpossible: () => this.#adapter.lending !== "beside" && this.#lent > 0,
         onLeave: (left) => void this.#zones.delete(left),
@@ -192,13 +222,36 @@ class OpenedStore<Tx> implements Store<Tx> {
     });
   }
 
+  async waitFor(
+    consumer: ConsumerInput,
+    position: Position,
+    options: WaitForOptions = {},
+  ): Promise<"applied" | "parked"> {
+    checkPosition("position", position);
+    const { controller, unlink } = linkSignals([options.signal, this.#lifetime.closing]);
+    try {
+      const parts = { store: this, progress: this.#progress, poll: this.#options.poll, signal: controller.signal };
+      return await waitForConsumer(parts, consumer, position, options);
+    } finally {
+      unlink();
+    }
+  }
+
   async close(): Promise<void> {
     // Whatever the adapter: closing waits for every open transaction, the caller's own among them.
-    refuseToWaitForOneself({ call: "close", writes: true, logId: this.logId, lending: "blocks-all" });
-    await Promise.allSettled([...this.#zones].map((zone) => zone.leave()));
-    await this.#lifetime.close(() => {
+    refuseToWaitForOneself({
+      call: "close",
+      writes: true,
+      logId: this.logId,
+      locks: this.#locks,
+      lending: "blocks-all",
+      aggregates: [],
+    });
+    await this.#lifetime.close(async () => {
       this.#stopListening?.();
-      return this.#adapter.close();
+      // Not before every call has ended: one of them may have been entering a zone.
+      await Promise.allSettled([...this.#zones].map((zone) => zone.release()));
+      await this.#adapter.close();
     });
   }
 
@@ -249,8 +302,9 @@ class OpenedStore<Tx> implements Store<Tx> {
     }
   }
 
-  #refuseInside(call: string, writes: boolean, locks: readonly string[] = []): void {
-    refuseToWaitForOneself({ call, writes, locks, logId: this.logId, lending: this.#adapter.lending });
+  #refuseInside(call: string, writes: boolean, aggregates: readonly string[] = []): void {
+    const { lending } = this.#adapter;
+    refuseToWaitForOneself({ call, writes, aggregates, lending, logId: this.logId, locks: this.#locks });
   }
 
   #inside(port: TransactionPort, open: OpenTransaction, check: () => void): InTransaction {
@@ -259,7 +313,7 @@ class OpenedStore<Tx> implements Store<Tx> {
       open,
       check,
       preparation: this.#preparation,
-      codec: this.#codec,
+      codec: this.codec,
       sameContent: this.#sameContent,
     });
   }
@@ -272,7 +326,7 @@ class OpenedStore<Tx> implements Store<Tx> {
     const allowedMs = this.#options.maxTransactionMs;
     const { controller, unlink } = linkSignals([op.signal]);
     let ended = false;
-    const open: OpenTransaction = { logId: this.logId, isOpen: () => !ended, locked: new Set() };
+    const open: OpenTransaction = { logId: this.logId, locks: this.#locks, isOpen: () => !ended, locked: new Set() };
     const check = (): void => {
       if (ended) throw transactionEnded();
     };

@@ -86,6 +86,13 @@ export function checkText(argument: string, limitName: keyof Limits, value: stri
   return value;
 }
 
+/** The milliseconds of a valid Date. Throws INVALID_ARGUMENT otherwise. */
+export function checkTime(argument: string, value: Date): number {
+  const time = value instanceof Date ? value.getTime() : Number.NaN;
+  if (Number.isNaN(time)) throw invalid(argument, `${argument} is a valid Date.`);
+  return time;
+}
+
 /** A scope without anything left to default. */
 export function resolveScope(scope: Scope = {}): LogScope {
   const { index, of } = scope.segment ?? { index: 0, of: 1 };
@@ -136,7 +143,7 @@ function encodeEvent(event: EventInput, preparation: Preparation, now: number): 
     type,
     data,
     metadata,
-    occurredOn: event.occurredOn === undefined ? now : timeOf(event.occurredOn, type),
+    occurredOn: event.occurredOn === undefined ? now : checkTime("event.occurredOn", event.occurredOn),
   };
 }
 
@@ -145,12 +152,6 @@ function weigh(name: keyof Limits, rows: readonly Pick<EventRow, "data" | "metad
   const characters = rows.reduce((sum, row) => sum + row.data.length + row.metadata.length, 0);
   if (characters * 3 <= LIMITS[name]) return characters;
   return rows.reduce((sum, row) => sum + utf8Length(row.data) + utf8Length(row.metadata), 0);
-}
-
-function timeOf(value: Date, type: string): number {
-  const time = value instanceof Date ? value.getTime() : Number.NaN;
-  if (Number.isNaN(time)) throw invalid("event.occurredOn", `occurredOn of ${type} is a valid Date.`);
-  return time;
 }
 
 function resolveExpected(expected: Expected = "any"): Expected {

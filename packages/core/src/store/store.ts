@@ -1,7 +1,12 @@
 import type { Capabilities } from "../adapter/capabilities.ts";
 import type { Operation } from "../adapter/operation.ts";
+import type { Codec } from "../codec.ts";
+import type { Claims } from "../consumer/claims.ts";
 import type { Consumers } from "../consumer/consumers.ts";
+import type { DeadLetters } from "../consumer/letters.ts";
 import type { ConsumerInput } from "../consumer/name.ts";
+import type { Deadlines, Sagas } from "../consumer/records.ts";
+import type { WaitForOptions } from "../consumer/wait-for.ts";
 import type { EnterOptions, Zone } from "../consumer/zone.ts";
 import type { AppendRequest, AppendResult, RecordedEvent, Scope } from "../event.ts";
 import type { AggregateInput } from "../values/aggregate.ts";
@@ -71,6 +76,12 @@ export interface Store<Tx> extends EventSource, AsyncDisposable {
   readonly adapter: string;
   readonly capabilities: Capabilities;
   readonly consumers: Consumers;
+  readonly sagas: Sagas;
+  readonly deadlines: Deadlines;
+  readonly deadLetters: DeadLetters;
+  readonly claims: Claims;
+  /** How this store writes and reads JSON. */
+  readonly codec: Codec;
 
   /**
    * Appends events to one aggregate, all or nothing. Concurrent calls share transactions; each still succeeds or fails
@@ -98,6 +109,13 @@ export interface Store<Tx> extends EventSource, AsyncDisposable {
    * CONSUMER_UNKNOWN, LOG_MISMATCH.
    */
   enterZone(consumer: ConsumerInput, options?: EnterOptions): Promise<Zone<Tx> | undefined>;
+
+  /**
+   * Resolves when the consumer has done everything up to `position`, in all its segments: `"applied"`, or `"parked"`
+   * when a dead letter stands at or below it, of this aggregate where one is given. Woken by consumers of this process,
+   * by polling for those of others. Errors: CONSUMER_UNKNOWN, WAIT_TIMEOUT after `timeoutMs`.
+   */
+  waitFor(consumer: ConsumerInput, position: Position, options?: WaitForOptions): Promise<"applied" | "parked">;
 
   /** Refuses new calls, waits for those under way, leaves zones, closes what the store opened. May be called twice. */
   close(): Promise<void>;

@@ -6,6 +6,10 @@ export interface Limits {
   readonly eventIdBytes: number;
   readonly eventTypeBytes: number;
   readonly consumerNameBytes: number;
+  readonly sagaIdBytes: number;
+  /** Property and value of a saga's association, each. */
+  readonly associationBytes: number;
+  readonly claimKeyBytes: number;
   /** Data and metadata of one event together, as JSON text. */
   readonly eventBytes: number;
   /** Data and metadata of all events of one `append` or `appendAll`. */
@@ -27,6 +31,9 @@ export const LIMITS: Limits = Object.freeze({
   eventIdBytes: 200,
   eventTypeBytes: 200,
   consumerNameBytes: 200,
+  sagaIdBytes: 200,
+  associationBytes: 4_000,
+  claimKeyBytes: 400,
   eventBytes: 8 * 1024 * 1024,
   appendBytes: 64 * 1024 * 1024,
   eventsPerAppend: 10_000,
