@@ -1,10 +1,14 @@
 import { type Adapter, throwIfAborted } from "@tidemark/core/spi";
 import { appendBatch } from "./append.ts";
 import { memoryCapabilities } from "./capabilities.ts";
+import { createClaimRecords } from "./claims.ts";
 import { createConsumerRecords } from "./consumers.ts";
+import { createLetterRecords } from "./dead-letters.ts";
+import { createDeadlineReader } from "./deadlines.ts";
 import type { MemoryTransaction } from "./memory-transaction.ts";
 import { type MemoryAdapterOptions, resolveMemoryOptions } from "./options.ts";
 import { readAggregatePage, readHead, readLogPage, readPositionBefore } from "./read.ts";
+import { createSagaReader } from "./sagas.ts";
 import { transact } from "./transaction.ts";
 import { createPort } from "./within.ts";
 import { createZoneRecords } from "./zones.ts";
@@ -30,6 +34,10 @@ export function createMemoryAdapter(options: MemoryAdapterOptions = {}): Adapter
     within: (tx) => createPort(database, tx),
     consumers: createConsumerRecords(database),
     zones: createZoneRecords(database),
+    sagas: createSagaReader(database),
+    deadlines: createDeadlineReader(database),
+    deadLetters: createLetterRecords(database),
+    claims: createClaimRecords(database),
     close: async () => {
       // The database belongs to whoever made it, and may have other stores. Nothing else was opened.
     },

@@ -11,13 +11,20 @@ import {
   type SegmentState,
   throwIfAborted,
 } from "@tidemark/core/spi";
+import { removeClaims } from "./claims.ts";
+import { removeCompletions } from "./completions.ts";
 import { type ConsumerRecord, consumerRowKey, type Database, type SegmentRecord, segmentRowKey } from "./database.ts";
+import { removeLetters } from "./dead-letters.ts";
 import type { Transaction } from "./memory-transaction.ts";
 import { transact } from "./transaction.ts";
 
 /**
- * Whoever changes a consumer locks its row first, then those of its segments, ascending. A consumer's transaction
- * locks a segment's row only, by its fence: so it waits for these calls or they for it, but never in a circle.
+ * Whoever changes a consumer locks its row first, then those of its segments, ascending. Of these, a consumer's
+ * transaction locks a segment's row only, by its fence: so it waits for these calls or they for it, but not in a circle.
+ *
+ * `reset` and `remove` go on to what the consumer's transactions have written, and must come last: with the segments
+ * locked, no transaction can commit more of it. One that is under way has it locked in the other order. The circle is
+ * broken when it fences, with CONTENTION, and its next try finds the zone lost.
  */
 export function createConsumerRecords(database: Database): ConsumerRecords {
   const { consumers, segments } = database;
@@ -86,15 +93,21 @@ export function createConsumerRecords(database: Database): ConsumerRecords {
           const changed = { ...row, position, token, committedAt: now, owner: undefined, expiresAt: 0 };
           segments.set(rowKey, changed, transaction);
         }
+        await removeClaims(database, key, transaction, op);
+        await removeCompletions(database, key, transaction, op);
         return "done";
       }),
 
     remove: (key, op) =>
       transact(database, op, async (transaction) => {
         const record = await lockWithSegments(database, key, transaction, op);
-        if (record === undefined) return;
-        consumers.set(consumerRowKey(key), undefined, transaction);
-        for (const segmentKey of segmentKeys(record)) segments.set(segmentRowKey(segmentKey), undefined, transaction);
+        if (record !== undefined) {
+          consumers.set(consumerRowKey(key), undefined, transaction);
+          for (const segmentKey of segmentKeys(record)) segments.set(segmentRowKey(segmentKey), undefined, transaction);
+        }
+        await removeLetters(database, key, transaction, op);
+        await removeClaims(database, key, transaction, op);
+        await removeCompletions(database, key, transaction, op);
       }),
   };
 }

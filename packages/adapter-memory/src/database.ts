@@ -1,5 +1,5 @@
 import type { ConsumerKey, ConsumerKind, Position } from "@tidemark/core";
-import type { ErrorState, SegmentKey } from "@tidemark/core/spi";
+import type { Association, DeadlineRow, ErrorState, LetterRow, SagaRow, SegmentKey } from "@tidemark/core/spi";
 import { invalidArgument, otherLog } from "./errors.ts";
 import { EventLog } from "./log.ts";
 import { type MemoryRows, type MemoryTransaction, Transaction, typedRows } from "./memory-transaction.ts";
@@ -49,6 +49,38 @@ export interface SegmentRecord {
   readonly error: ErrorState | undefined;
 }
 
+/** A row of `sagas`. */
+export interface SagaRecord extends SagaRow {
+  readonly saga: string;
+}
+
+/** A row of `deadlines`. */
+export interface DeadlineRecord extends DeadlineRow {
+  readonly saga: string;
+}
+
+/** A row of `letters`. */
+export interface LetterRecord extends LetterRow {
+  readonly consumer: ConsumerKey;
+}
+
+/** A row of `claims`. */
+export interface ClaimRecord {
+  readonly consumer: ConsumerKey;
+  readonly key: string;
+  /** Undefined for one that was completed and never claimed. */
+  readonly token: string | undefined;
+  readonly expiresAt: number;
+  readonly completedAt: number | undefined;
+}
+
+/** A row of `completions`: one for each segment, as nobody but the segment's holder writes it. */
+export interface CompletionRecord {
+  readonly key: SegmentKey;
+  /** Ascending. */
+  readonly positions: readonly Position[];
+}
+
 /** What the adapter keeps. The other adapters have a table for each of these. */
 export class Database implements MemoryDatabase {
   readonly log: EventLog = new EventLog();
@@ -56,6 +88,17 @@ export class Database implements MemoryDatabase {
   readonly heads: Table<number> = new Table();
   readonly consumers: Table<ConsumerRecord> = new Table();
   readonly segments: Table<SegmentRecord> = new Table();
+  readonly sagas: Table<SagaRecord> = new Table(({ saga, associations }) => [
+    saga,
+    ...associations.map((association) => associationTerm(saga, association)),
+  ]);
+  readonly deadlines: Table<DeadlineRecord> = new Table(({ saga, sagaId }) => [saga, sagaRowKey(saga, sagaId)]);
+  readonly letters: Table<LetterRecord> = new Table(({ consumer, sequences }) => [
+    consumerRowKey(consumer),
+    ...sequences.map((sequence) => sequenceTerm(consumer, sequence)),
+  ]);
+  readonly claims: Table<ClaimRecord> = new Table(({ consumer }) => [consumerRowKey(consumer)]);
+  readonly completions: Table<CompletionRecord> = new Table(({ key }) => [consumerRowKey(key)]);
   readonly #tables = new Map<string, Table<unknown>>();
   readonly #clock: () => number;
   #lastToken = 0n;
@@ -108,7 +151,12 @@ export class Database implements MemoryDatabase {
   }
 }
 
-/** The key of a row of `consumers`. NUL is refused in names. */
+/*
+ * Keys of rows, and terms that indexes find them by. NUL separates: it is refused in names, ids, properties and values.
+ * Rows of a saga or consumer are found by its own key; those of a smaller group by a term that is longer than that.
+ */
+
+/** The key of a row of `consumers`. */
 export function consumerRowKey(key: ConsumerKey): string {
   return `${key.name}\0${key.version}`;
 }
@@ -116,6 +164,36 @@ export function consumerRowKey(key: ConsumerKey): string {
 /** The key of a row of `segments`. */
 export function segmentRowKey(key: SegmentKey): string {
   return `${consumerRowKey(key)}\0${key.generation}\0${key.segment}`;
+}
+
+/** The key of a row of `sagas`. */
+export function sagaRowKey(saga: string, id: string): string {
+  return `${saga}\0${id}`;
+}
+
+/** Finds the sagas that have the association. */
+export function associationTerm(saga: string, { property, value }: Association): string {
+  return `${saga}\0${property}\0${value}`;
+}
+
+/** The key of a row of `deadlines`. */
+export function deadlineRowKey(saga: string, sagaId: string, name: string): string {
+  return `${sagaRowKey(saga, sagaId)}\0${name}`;
+}
+
+/** The key of a row of `letters`. */
+export function letterRowKey(consumer: ConsumerKey, position: Position): string {
+  return `${consumerRowKey(consumer)}\0${position}`;
+}
+
+/** Finds the letters of a sequence. */
+export function sequenceTerm(consumer: ConsumerKey, sequence: string): string {
+  return `${consumerRowKey(consumer)}\0${sequence}`;
+}
+
+/** The key of a row of `claims`. */
+export function claimRowKey(consumer: ConsumerKey, key: string): string {
+  return `${consumerRowKey(consumer)}\0${key}`;
 }
 
 function monotonicClock(): number {

@@ -38,11 +38,13 @@ export async function readLogPage(database: Database, query: LogQuery, op: Opera
   const { log } = database;
   const matches = matcher(query.scope);
   const events: StoredEvent[] = [];
+  let bytes = 0;
   for (const event of log.visible(query.after)) {
     if (!matches(event)) continue;
     events.push(copyEvent(event));
+    bytes += event.data.length + event.metadata.length;
     // Full: there may be more, so the reader goes on from here.
-    if (events.length === query.limit) return { events, next: event.position };
+    if (events.length === query.limit || bytes >= query.bytes) return { events, next: event.position };
   }
   return { events, next: log.head() };
 }

@@ -7,16 +7,28 @@ interface Share<Row> {
   readonly locked: Set<string>;
   /** What it has written and nobody else sees yet; undefined where it has deleted. */
   readonly writes: Map<string, Row | undefined>;
+  readonly index: Index<Row>;
 }
 
 /**
  * Rows by key, in transactions. Who reads sees what is committed, and its own writes on top (read committed); who
  * writes locks the row first, and keeps the lock until its transaction ends (two-phase locking).
+ *
+ * An index finds rows by what they hold. It has no locks: two transactions that write rows which are found alike do not
+ * wait for each other.
  */
 export class Table<Row> {
   readonly #rows = new Map<string, Row>();
   readonly #locks = new Map<string, RowLock>();
   readonly #shares = new Map<LockOwner, Share<Row>>();
+  readonly #terms: Terms<Row>;
+  readonly #index: Index<Row>;
+
+  /** `terms` are what a row is found by, beside its key. */
+  constructor(terms: Terms<Row> = () => []) {
+    this.#terms = terms;
+    this.#index = new Index(terms);
+  }
 
   get(key: string, transaction?: LockOwner): Row | undefined {
     const writes = this.#writesOf(transaction);
@@ -27,6 +39,19 @@ export class Table<Row> {
     const rows = new Map(this.#rows);
     for (const [key, row] of this.#writesOf(transaction) ?? []) change(rows, key, row);
     return rows;
+  }
+
+  /** The rows with this term, in no order. Not to be held open over an await. */
+  *find(term: string, transaction?: LockOwner): Generator<Row, void, undefined> {
+    const share = transaction === undefined ? undefined : this.#shares.get(transaction);
+    for (const key of this.#index.keys(term)) {
+      const row = this.#rows.get(key);
+      if (row !== undefined && share?.writes.has(key) !== true) yield row;
+    }
+    for (const key of share?.index.keys(term) ?? []) {
+      const row = share?.writes.get(key);
+      if (row !== undefined) yield row;
+    }
   }
 
   lock(key: string, transaction: LockOwner, op: Operation): Promise<void> {
@@ -45,7 +70,9 @@ export class Table<Row> {
   /** Writes a row that the transaction has locked; `undefined` deletes it. */
   set(key: string, row: Row | undefined, transaction: LockOwner): void {
     if (this.#locks.get(key)?.holder !== transaction) throw new Error("A row is locked before it is written.");
-    this.#share(transaction).writes.set(key, row);
+    const { writes, index } = this.#share(transaction);
+    index.replace(key, writes.get(key), row);
+    writes.set(key, row);
   }
 
   /** Makes the transaction's writes everyone's, or forgets them, and lets go of its locks. */
@@ -53,7 +80,12 @@ export class Table<Row> {
     const share = this.#shares.get(transaction);
     if (share === undefined) return;
     this.#shares.delete(transaction);
-    if (outcome === "committed") for (const [key, row] of share.writes) change(this.#rows, key, row);
+    if (outcome === "committed") {
+      for (const [key, row] of share.writes) {
+        this.#index.replace(key, this.#rows.get(key), row);
+        change(this.#rows, key, row);
+      }
+    }
     for (const key of share.locked) this.#unlock(key, transaction);
   }
 
@@ -64,7 +96,7 @@ export class Table<Row> {
   #share(transaction: LockOwner): Share<Row> {
     const known = this.#shares.get(transaction);
     if (known !== undefined) return known;
-    const share: Share<Row> = { locked: new Set(), writes: new Map() };
+    const share: Share<Row> = { locked: new Set(), writes: new Map(), index: new Index(this.#terms) };
     this.#shares.set(transaction, share);
     return share;
   }
@@ -81,6 +113,39 @@ export class Table<Row> {
     const lock = this.#locks.get(key);
     lock?.leave(transaction);
     if (lock?.holder === undefined) this.#locks.delete(key);
+  }
+}
+
+type Terms<Row> = (row: Row) => readonly string[];
+
+/** Keys of rows, by their terms. */
+class Index<Row> {
+  readonly #terms: Terms<Row>;
+  readonly #keys = new Map<string, Set<string>>();
+
+  constructor(terms: Terms<Row>) {
+    this.#terms = terms;
+  }
+
+  keys(term: string): Iterable<string> {
+    return this.#keys.get(term) ?? [];
+  }
+
+  replace(key: string, before: Row | undefined, after: Row | undefined): void {
+    if (before !== undefined) for (const term of this.#terms(before)) this.#remove(term, key);
+    if (after !== undefined) for (const term of this.#terms(after)) this.#add(term, key);
+  }
+
+  #add(term: string, key: string): void {
+    const keys = this.#keys.get(term);
+    if (keys === undefined) this.#keys.set(term, new Set([key]));
+    else keys.add(key);
+  }
+
+  #remove(term: string, key: string): void {
+    const keys = this.#keys.get(term);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keys.delete(term);
   }
 }
 

@@ -1,9 +1,13 @@
 import type { TransactionPort } from "@tidemark/core/spi";
 import { appendUnits } from "./append.ts";
+import { createCompletionPort } from "./completions.ts";
 import { moveCheckpoint, readSegment } from "./consumers.ts";
 import type { Database } from "./database.ts";
+import { createLetterPort } from "./dead-letters.ts";
+import { createDeadlinePort } from "./deadlines.ts";
 import type { MemoryTransaction } from "./memory-transaction.ts";
 import { readAggregatePage } from "./read.ts";
+import { createSagaPort } from "./sagas.ts";
 
 /** The same for a transaction that was lent and for one that the caller has begun. */
 export function createPort(database: Database, tx: MemoryTransaction): TransactionPort {
@@ -14,5 +18,9 @@ export function createPort(database: Database, tx: MemoryTransaction): Transacti
     readAggregate: (query, op) => readAggregatePage(database, query, op, transaction),
     segment: (key, op) => readSegment(database, transaction, key, op),
     fence: (fence, op) => moveCheckpoint(database, transaction, fence, op),
+    sagas: createSagaPort(database, transaction),
+    deadlines: createDeadlinePort(database, transaction),
+    deadLetters: createLetterPort(database, transaction),
+    completions: createCompletionPort(database, transaction),
   };
 }
