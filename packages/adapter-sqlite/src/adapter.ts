@@ -1,16 +1,20 @@
 import { existsSync } from "node:fs";
 import { TidemarkError } from "@tidemark/core";
-import type { Adapter, Operation } from "@tidemark/core/spi";
+import type { Adapter, OpenedLog, Operation } from "@tidemark/core/spi";
 import type { Database } from "better-sqlite3";
 import { appendUnits } from "./append.ts";
 import { sqliteCapabilities, sqliteMemoryCapabilities } from "./capabilities.ts";
-import { connect, Connection, pathOf } from "./connection.ts";
+import { createClaimRecords } from "./claims.ts";
+import { connect, Connection, lockOf, pathOf } from "./connection.ts";
 import { createConsumerRecords } from "./consumers.ts";
+import { createLetterRecords } from "./dead-letters.ts";
+import { createDeadlineReader } from "./deadlines.ts";
 import { schemaMismatch } from "./errors.ts";
 import type { Lent } from "./lent.ts";
 import { migrate, needsMigration, SCHEMA_VERSION } from "./migrations.ts";
 import { type ResolvedOptions, resolveOptions, type SqliteOptions } from "./options.ts";
 import { readAggregatePage, readHead, readLogPage, readPositionBefore } from "./read.ts";
+import { createSagaReader } from "./sagas.ts";
 import { Session, type Sessions } from "./session.ts";
 import { createStatements, type Statements } from "./statements.ts";
 import { runLent } from "./transaction.ts";
@@ -30,10 +34,7 @@ export function createSqliteAdapter(options: SqliteOptions): Adapter<Database> {
     name: "sqlite",
     capabilities: resolved.lone ? sqliteMemoryCapabilities : sqliteCapabilities,
     lending: resolved.lone ? "blocks-all" : "blocks-writes",
-    open: async (schema, op) => {
-      await connections.open(schema, op);
-      return { logId: connections.logId };
-    },
+    open: (schema, op) => connections.open(schema, op),
     appendBatch: (units, op) => sessions().writer.write(op, (connection) => appendUnits(connection, sql, units, op)),
     readAggregate: (query, op) => sessions().reader.read(op, (connection) => readAggregatePage(connection, sql, query)),
     readAll: (query, op) => sessions().reader.read(op, (connection) => readLogPage(connection, sql, query)),
@@ -49,6 +50,10 @@ export function createSqliteAdapter(options: SqliteOptions): Adapter<Database> {
     },
     consumers: createConsumerRecords(sessions, sql),
     zones: createZoneRecords(sessions, sql),
+    sagas: createSagaReader(() => sessions().reader, sql),
+    deadlines: createDeadlineReader(() => sessions().reader, sql),
+    deadLetters: createLetterRecords(sessions, sql),
+    claims: createClaimRecords(sessions, sql),
     close: async () => connections.close(),
   };
 }
@@ -76,7 +81,7 @@ class Connections {
     return this.#logId;
   }
 
-  async open(schema: "migrate" | "check", op: Operation): Promise<void> {
+  async open(schema: "migrate" | "check", op: Operation): Promise<OpenedLog> {
     const { borrowed, lone, waitMs, prefix, synchronous } = this.#options;
     const sql = this.#sql;
     const file = borrowed === undefined || lone ? this.#options.file : pathOf(borrowed);
@@ -86,8 +91,10 @@ class Connections {
     if (!lone) await writer.outside(op, ({ db }) => configure(db, synchronous));
     if (incomplete) await migrate(writer, sql, prefix, op);
     const reader = lone ? writer : new Session(this.#connect(file), waitMs);
-    this.#logId = await reader.glance(op, (connection) => readLogId(connection, sql));
+    const logId = await reader.glance(op, (connection) => readLogId(connection, sql));
+    this.#logId = logId;
     this.#sessions = { reader, writer };
+    return { logId, locks: lockOf(writer.connection.db) };
   }
 
   close(): void {

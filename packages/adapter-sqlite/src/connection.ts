@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { realpathSync } from "node:fs";
 import Sqlite, { type Database, type RunResult, type Statement } from "better-sqlite3";
 import { translate, unusable } from "./errors.ts";
 
@@ -10,6 +12,11 @@ export class Connection {
     this.db = db;
   }
 
+  /** For messages. */
+  get file(): string {
+    return this.db.name;
+  }
+
   run(sql: string, ...values: readonly unknown[]): RunResult {
     return this.prepare(sql).run(...values);
   }
@@ -20,6 +27,11 @@ export class Connection {
 
   all(sql: string, ...values: readonly unknown[]): readonly unknown[] {
     return this.prepare(sql).all(...values);
+  }
+
+  /** Row by row. To stop early is to be rid of the rest; until then the connection can only read. */
+  iterate(sql: string, ...values: readonly unknown[]): IterableIterator<unknown> {
+    return this.prepare(sql).iterate(...values);
   }
 
   /** The one number that a query yields. */
@@ -48,7 +60,7 @@ export function connect(file: string): Connection {
   try {
     return new Connection(new Sqlite(file, { timeout: 0 }));
   } catch (error) {
-    const translated = translate(error);
+    const translated = translate(error, file);
     if (translated !== error) throw translated;
     throw unusable(`The file ${file} cannot be opened. Its folder must exist and be writable.`, error);
   }
@@ -58,4 +70,16 @@ export function connect(file: string): Connection {
 export function pathOf(db: Database): string {
   const path = db.prepare("select file from pragma_database_list where name = 'main'").pluck().get();
   return typeof path === "string" ? path : db.name;
+}
+
+const namesInMemory = new WeakMap<Database, string>();
+
+/** Names what a transaction on the handle locks: the file, whichever path led to it, or the one database in memory. */
+export function lockOf(db: Database): string {
+  if (!db.memory) return realpathSync(pathOf(db));
+  const known = namesInMemory.get(db);
+  if (known !== undefined) return known;
+  const name = randomUUID();
+  namesInMemory.set(db, name);
+  return name;
 }

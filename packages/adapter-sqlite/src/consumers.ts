@@ -49,19 +49,30 @@ export function createConsumerRecords(sessions: () => Sessions, sql: Statements)
         connection.run(sql.recordError, name, version, generation, segment, text);
       }),
 
-    reset: (key, position, op) =>
-      sessions().writer.write(op, (connection) => {
+    reset: async (key, position, op) => {
+      const { reader, writer } = sessions();
+      const anyHeld = (connection: Connection): boolean => connection.number(sql.anyHeld, key.name, key.version) === 1;
+      // Looks before it asks for the write lock, which the zone's holder may have.
+      if (await reader.glance(op, anyHeld)) return "held";
+      return writer.write(op, (connection) => {
         const row = readConsumer(connection, sql, key);
         if (row?.kind === undefined) return "unknown";
-        if (connection.number(sql.anyHeld, key.name, key.version) === 1) return "held";
+        if (anyHeld(connection)) return "held";
         connection.run(sql.resetSegments, position, nextToken(connection, sql), key.name, key.version);
+        connection.run(sql.removeConsumerClaims, key.name, key.version);
+        connection.run(sql.removeConsumerCompletions, key.name, key.version);
         return "done";
-      }),
+      });
+    },
 
     remove: (key, op) =>
       sessions().writer.write(op, (connection) => {
         connection.run(sql.removeSegments, key.name, key.version);
         connection.run(sql.removeConsumer, key.name, key.version);
+        connection.run(sql.removeConsumerLetters, key.name, key.version);
+        connection.run(sql.removeConsumerSequences, key.name, key.version);
+        connection.run(sql.removeConsumerClaims, key.name, key.version);
+        connection.run(sql.removeConsumerCompletions, key.name, key.version);
       }),
   };
 }

@@ -9,8 +9,9 @@ export function isBusy(error: unknown): boolean {
 }
 
 /** What the driver threw at one of our own statements, as callers know it. What has no name is returned as it is. */
-export function translate(error: unknown): unknown {
+export function translate(error: unknown, file: string): unknown {
   if (isTidemarkError(error)) return error;
+  if (isHeldUpByIterator(error)) return iteratorOpen(error);
   const code = driverCode(error);
   if (code === undefined) return error;
   if (code === "SQLITE_BUSY_SNAPSHOT") {
@@ -34,7 +35,16 @@ export function translate(error: unknown): unknown {
   if (UNAVAILABLE.test(code)) {
     return new TidemarkError(
       "UNAVAILABLE",
-      `SQLite cannot use the file now (${code}). Look at the path, its permissions, the disk and the space on it.`,
+      `SQLite cannot use the file ${file} now (${code}). Look at the path, its permissions and the disk.`,
+      { adapter: ADAPTER },
+      { cause: error },
+    );
+  }
+  const [, reason, advice] = UNUSABLE.find(([pattern]) => pattern.test(code)) ?? [];
+  if (reason !== undefined) {
+    return new TidemarkError(
+      "UNUSABLE",
+      `The file ${file} ${reason} (${code}). ${advice}`,
       { adapter: ADAPTER },
       { cause: error },
     );
@@ -81,6 +91,36 @@ export function schemaMismatch(stored: number, needed: number): TidemarkError<"S
   return new TidemarkError("SCHEMA_MISMATCH", describeMismatch(stored, needed), { stored, needed });
 }
 
+/** The table of migrations is there, and not what a migration leaves behind. */
+export function emptySchema(needed: number): TidemarkError<"SCHEMA_MISMATCH"> {
+  return new TidemarkError(
+    "SCHEMA_MISMATCH",
+    "The table of migrations is there but empty, so nobody knows what else is. Restore its rows from a backup, or give " +
+      "another prefix; if none of the tables with this prefix holds anything that you need, drop them all and open the " +
+      "store again.",
+    { stored: 0, needed },
+  );
+}
+
+/** For what the borrower of a lent transaction may not do, because it would outlast the transaction. */
+export function outlasting(what: string): TidemarkError<"UNSUPPORTED"> {
+  return new TidemarkError(
+    "UNSUPPORTED",
+    `${what} would outlast the transaction that this database was lent for. Call it on a database handle of your own.`,
+    { capability: `${what} on a lent transaction` },
+  );
+}
+
+/** The borrower of a lent transaction goes on with an iterator that the store had to close. */
+export function iteratorClosed(): TidemarkError<"INVALID_ARGUMENT"> {
+  return new TidemarkError(
+    "INVALID_ARGUMENT",
+    "The store has written in this transaction, for which SQLite's driver needs all iterators closed. Read the rows with " +
+      "all() instead, or to their end before you append.",
+    { argument: "tx" },
+  );
+}
+
 export function otherLog(stored: string, given: string): TidemarkError<"LOG_MISMATCH"> {
   return new TidemarkError(
     "LOG_MISMATCH",
@@ -90,7 +130,30 @@ export function otherLog(stored: string, given: string): TidemarkError<"LOG_MISM
   );
 }
 
-const UNAVAILABLE = /^SQLITE_(CANTOPEN|IOERR|FULL|PROTOCOL|NOLFS)/;
+const UNAVAILABLE = /^SQLITE_(CANTOPEN|IOERR|PROTOCOL)/;
+
+const UNUSABLE = [
+  [/^SQLITE_NOTADB/, "is not a SQLite database, or is encrypted", "Look at the path."],
+  [/^SQLITE_CORRUPT/, "is damaged", 'Restore it from a backup; "pragma integrity_check" tells what is damaged.'],
+  [/^SQLITE_READONLY/, "cannot be written", "Look at its permissions and those of its folder, and at query_only."],
+  [/^SQLITE_FULL/, "cannot grow", "Make room on the disk, or raise max_page_count."],
+  [/^SQLITE_NOLFS/, "is larger than this system allows", "Move it to another file system."],
+] as const;
+
+/** The driver says so without a code, in words that have been the same since its version 5. */
+function isHeldUpByIterator(error: unknown): boolean {
+  return error instanceof TypeError && error.message === "This database connection is busy executing a query";
+}
+
+function iteratorOpen(cause: unknown): TidemarkError<"INVALID_ARGUMENT"> {
+  return new TidemarkError(
+    "INVALID_ARGUMENT",
+    "An iterator of yours is still open on this database handle, and the driver writes nothing meanwhile. Read its rows " +
+      "to their end, close it with return(), or use all() instead.",
+    { argument: "tx" },
+    { cause },
+  );
+}
 
 function describeMismatch(stored: number, needed: number): string {
   if (stored > needed) {

@@ -1,5 +1,6 @@
-import { TidemarkError } from "@tidemark/core";
 import type { BackupMetadata, Database, RunResult, Statement } from "better-sqlite3";
+import { outlasting } from "./errors.ts";
+import { refuseSettings } from "./lent-pragmas.ts";
 
 /** What decides whether the borrower may still do what it asks for. */
 export interface Loan {
@@ -58,6 +59,7 @@ class LentDatabase implements Plain, Refused {
   }
 
   prepare(source: string): LentStatement {
+    refuseSettings(source);
     return new LentStatement(
       this.#loan,
       this.#loan.guard(() => this.#db.prepare(source)),
@@ -65,11 +67,13 @@ class LentDatabase implements Plain, Refused {
   }
 
   exec(source: string): Database {
+    refuseSettings(source);
     this.#loan.guard(() => this.#db.exec(source));
     return this.#loan.tx;
   }
 
   pragma(...args: Parameters<Database["pragma"]>): unknown {
+    refuseSettings(`pragma ${args[0]}`);
     return this.#loan.guard(() => this.#db.pragma(...args));
   }
 
@@ -108,23 +112,23 @@ class LentDatabase implements Plain, Refused {
   }
 
   close(): never {
-    throw refused("close");
+    throw outlasting("close");
   }
 
   backup(): Promise<BackupMetadata> {
-    return Promise.reject(refused("backup"));
+    return Promise.reject(outlasting("backup"));
   }
 
   defaultSafeIntegers(): never {
-    throw refused("defaultSafeIntegers");
+    throw outlasting("defaultSafeIntegers");
   }
 
   loadExtension(): never {
-    throw refused("loadExtension");
+    throw outlasting("loadExtension");
   }
 
   unsafeMode(): never {
-    throw refused("unsafeMode");
+    throw outlasting("unsafeMode");
   }
 }
 
@@ -201,12 +205,4 @@ class LentStatement implements Statement {
     this.#loan.guard(() => this.#statement.safeIntegers(toggle));
     return this;
   }
-}
-
-function refused(method: string): TidemarkError<"UNSUPPORTED"> {
-  return new TidemarkError(
-    "UNSUPPORTED",
-    `${method} would outlast the transaction that this database was lent for. Call it on a database handle of your own.`,
-    { capability: `${method} on a lent transaction` },
-  );
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Database } from "better-sqlite3";
 import type { Connection } from "./connection.ts";
-import { transactionEnded } from "./errors.ts";
+import { iteratorClosed, transactionEnded } from "./errors.ts";
 import { lendDatabase, type Loan } from "./lent-database.ts";
 
 /**
@@ -34,6 +34,8 @@ export class Lent implements Loan {
 
   /** Throws TRANSACTION_ENDED once the transaction is over. */
   check(): void {
+    // A statement of our own failed in a way that makes SQLite roll back everything: a full disk, a trigger's raise.
+    if (!this.connection.db.inTransaction) this.#end("rolled-back-by-sqlite");
     if (this.#state !== "open") throw transactionEnded();
   }
 
@@ -56,22 +58,35 @@ export class Lent implements Loan {
     this.check();
   }
 
+  /** For our own statements: the driver writes nothing while an iterator is open. */
+  closeIterators(): void {
+    for (const iterator of this.#iterators) iterator.return?.();
+    this.#iterators.clear();
+  }
+
   /** From here on every call through the facade is refused. */
   revoke(): void {
-    this.#closeIterators();
+    this.closeIterators();
     this.#end("revoked");
   }
 
-  /** An iterator that is left open would keep the connection from writing and committing. */
+  /**
+   * An iterator that is left open would keep the connection from writing and committing. One that we closed says so
+   * when it is asked for more: ending it there would look as if there were no more rows.
+   */
   track(iterator: IterableIterator<unknown>): IterableIterator<unknown> {
     this.#iterators.add(iterator);
+    let done = false;
     return {
       next: () => {
+        if (!done && this.isOpen && !this.#iterators.has(iterator)) throw iteratorClosed();
         const result = this.guard(() => iterator.next());
-        if (result.done === true) this.#iterators.delete(iterator);
+        if (result.done === true) done = true;
+        if (done) this.#iterators.delete(iterator);
         return result;
       },
       return: (value: unknown) => {
+        done = true;
         this.#iterators.delete(iterator);
         return iterator.return?.(value) ?? { done: true, value };
       },
@@ -82,17 +97,12 @@ export class Lent implements Loan {
   }
 
   #probe(): void {
-    this.#closeIterators();
+    this.closeIterators();
     try {
       this.connection.db.exec(`release ${this.#mark}; savepoint ${this.#mark}`);
     } catch {
       this.#end("committed-or-rolled-back");
     }
-  }
-
-  #closeIterators(): void {
-    for (const iterator of this.#iterators) iterator.return?.();
-    this.#iterators.clear();
   }
 
   #end(state: "committed-or-rolled-back" | "rolled-back-by-sqlite" | "revoked"): void {

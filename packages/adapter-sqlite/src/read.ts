@@ -16,12 +16,18 @@ export function readAggregatePage(
 /** Page and head are of one moment: the caller has begun a transaction. */
 export function readLogPage(connection: Connection, sql: Statements, query: LogQuery): LogPage {
   const rows = isWhole(query.scope)
-    ? connection.all(sql.logPage, query.after, query.limit)
-    : connection.all(sql.scopedLogPage, scopedParameters(query));
-  const events = rows.map(decodeEvent);
-  const last = events.at(-1);
-  const full = last !== undefined && events.length === query.limit;
-  return { events, next: full ? last.position : readHead(connection, sql) };
+    ? connection.iterate(sql.logPage, query.after, query.limit)
+    : connection.iterate(sql.scopedLogPage, scopedParameters(query));
+  const events: StoredEvent[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const event = decodeEvent(row);
+    events.push(event);
+    bytes += event.data.length + event.metadata.length;
+    // Full: there may be more, so the reader goes on from here.
+    if (events.length === query.limit || bytes >= query.bytes) return { events, next: event.position };
+  }
+  return { events, next: readHead(connection, sql) };
 }
 
 /** One writer at a time and positions in the order of commits: the last committed event is the tidemark. */

@@ -42,9 +42,9 @@ const WRITTEN = {
   // Writes no row, but takes the write lock before anything is read: a transaction that was begun without "immediate"
   // can then still append, unless it has read before.
   takeWriteLock: `update tidemark_log set log_id = log_id where 0`,
-  savepoint: `savepoint tidemark_append`,
-  rollbackToSavepoint: `rollback to tidemark_append`,
-  releaseSavepoint: `release tidemark_append`,
+  savepoint: `savepoint tidemark_call`,
+  rollbackToSavepoint: `rollback to tidemark_call`,
+  releaseSavepoint: `release tidemark_call`,
 
   // The version of an aggregate is read from the index that keeps it unique. Rows for heads, which other databases
   // need to lock, would be a second write per append: here the write lock of the whole file is held already.
@@ -140,6 +140,10 @@ const WRITTEN = {
     where name = ? and version = ?`,
   removeSegments: `delete from tidemark_consumer_segment where name = ? and version = ?`,
   removeConsumer: `delete from tidemark_consumer where name = ? and version = ?`,
+  removeConsumerLetters: `delete from tidemark_dead_letter where name = ? and version = ?`,
+  removeConsumerSequences: `delete from tidemark_dead_letter_sequence where name = ? and version = ?`,
+  removeConsumerClaims: `delete from tidemark_claim where name = ? and version = ?`,
+  removeConsumerCompletions: `delete from tidemark_completion where name = ? and version = ?`,
 
   // One sequence for all zones: a consumer that was deleted and declared anew never gets a token that somebody holds.
   nextToken: `update tidemark_log set last_token = last_token + 1 returning last_token`,
@@ -167,4 +171,131 @@ const WRITTEN = {
       error_text = iif(@clearError, null, error_text)
     where name = @name and version = @version and generation = @generation and segment = @segment
       and token = @token and position = @from`,
+
+  saga: `
+    select id, version, data,
+      (select json_group_array(json_array(property, value) order by property) from tidemark_saga_association as of_saga
+        where of_saga.saga = found.saga and of_saga.id = found.id) as associations
+    from tidemark_saga as found where saga = ? and id = ?`,
+  sagasByAssociation: `
+    select id, version, data,
+      (select json_group_array(json_array(property, value) order by property) from tidemark_saga_association as of_saga
+        where of_saga.saga = found.saga and of_saga.id = found.id) as associations
+    from tidemark_saga_association join tidemark_saga as found using (saga, id)
+    where saga = ? and property = ? and value = ? order by id`,
+  sagasAfter: `
+    select id, version, data,
+      (select json_group_array(json_array(property, value) order by property) from tidemark_saga_association as of_saga
+        where of_saga.saga = found.saga and of_saga.id = found.id) as associations
+    from tidemark_saga as found where saga = ? and id > ? order by id limit ?`,
+  insertSaga: `insert into tidemark_saga (saga, id, version, data) values (?, ?, 1, ?) on conflict do nothing`,
+  updateSaga: `update tidemark_saga set data = ?, version = version + 1 where saga = ? and id = ? and version = ?`,
+  removeSaga: `delete from tidemark_saga where saga = ? and id = ? and version = ?`,
+  insertAssociations: `
+    insert into tidemark_saga_association (saga, property, value, id)
+    select ?, value ->> 'property', value ->> 'value', ? from json_each(?)`,
+  removeAssociations: `delete from tidemark_saga_association where saga = ? and id = ?`,
+
+  dueDeadlines: `
+    select saga_id, name, due_at, data from tidemark_saga_deadline
+    where saga = ? and due_at <= cast(round(unixepoch('subsec') * 1000) as integer)
+    order by due_at, saga_id, name limit ?`,
+  setDeadline: `
+    insert into tidemark_saga_deadline (saga, saga_id, name, due_at, data) values (?, ?, ?, ?, ?)
+    on conflict do update set due_at = excluded.due_at, data = excluded.data`,
+  removeDeadline: `delete from tidemark_saga_deadline where saga = ? and saga_id = ? and name = ?`,
+  removeDeadlines: `delete from tidemark_saga_deadline where saga = ? and saga_id = ?`,
+
+  letter: `
+    select position, bucket, event, cause, attempts, first_at, last_at, request,
+      (select json_group_array(sequence order by sequence) from tidemark_dead_letter_sequence as of_letter
+        where of_letter.name = letter.name and of_letter.version = letter.version
+          and of_letter.position = letter.position) as sequences
+    from tidemark_dead_letter as letter where name = ? and version = ? and position = ?`,
+  letters: `
+    select position, bucket, event, cause, attempts, first_at, last_at, request,
+      (select json_group_array(sequence order by sequence) from tidemark_dead_letter_sequence as of_letter
+        where of_letter.name = letter.name and of_letter.version = letter.version
+          and of_letter.position = letter.position) as sequences
+    from tidemark_dead_letter as letter
+    where name = ? and version = ? and position > ? order by position limit ?`,
+  requestedLetters: `
+    select position, bucket, event, cause, attempts, first_at, last_at, request,
+      (select json_group_array(sequence order by sequence) from tidemark_dead_letter_sequence as of_letter
+        where of_letter.name = letter.name and of_letter.version = letter.version
+          and of_letter.position = letter.position) as sequences
+    from tidemark_dead_letter as letter
+    where name = ? and version = ? and position > ? and request is not null order by position limit ?`,
+  sequenceLetters: `
+    select position, bucket, event, cause, attempts, first_at, last_at, request,
+      (select json_group_array(sequence order by sequence) from tidemark_dead_letter_sequence as of_letter
+        where of_letter.name = letter.name and of_letter.version = letter.version
+          and of_letter.position = letter.position) as sequences
+    from tidemark_dead_letter_sequence join tidemark_dead_letter as letter using (name, version, position)
+    where name = @name and version = @version and sequence = @sequence and position > @after
+      and (@requested = 0 or request is not null)
+    order by position limit @limit`,
+  anyLetter: `select exists (select 1 from tidemark_dead_letter where name = ? and version = ?)`,
+  countLetters: `select count(*) from tidemark_dead_letter where name = ? and version = ?`,
+  countSequenceLetters: `
+    select count(*) from tidemark_dead_letter_sequence where name = ? and version = ? and sequence = ?`,
+  parkedSequences: `
+    select value as sequence from json_each(@sequences)
+    where exists (
+      select 1 from tidemark_dead_letter_sequence
+      where name = @name and version = @version and sequence = value
+        and position < coalesce(@before, 9223372036854775807))`,
+  parkLetter: `
+    insert into tidemark_dead_letter (name, version, position, bucket, event, cause, attempts, first_at, last_at)
+    values (?, ?, ?, ?, ?, ?, ?, cast(round(unixepoch('subsec') * 1000) as integer),
+      cast(round(unixepoch('subsec') * 1000) as integer))
+    on conflict do update set
+      bucket = excluded.bucket,
+      event = excluded.event,
+      cause = coalesce(excluded.cause, cause),
+      attempts = attempts + excluded.attempts,
+      last_at = excluded.last_at,
+      request = null`,
+  insertSequences: `
+    insert into tidemark_dead_letter_sequence (name, version, sequence, position)
+    select distinct ?, ?, value, ? from json_each(?)`,
+  removeSequences: `delete from tidemark_dead_letter_sequence where name = ? and version = ? and position = ?`,
+  removeLetter: `delete from tidemark_dead_letter where name = ? and version = ? and position = ?`,
+  requestLetter: `update tidemark_dead_letter set request = ? where name = ? and version = ? and position = ?`,
+  requestLetters: `update tidemark_dead_letter set request = ? where name = ? and version = ?`,
+  // What an operator wants removed is not tried first.
+  requestWaitingLetters: `
+    update tidemark_dead_letter set request = 'retry'
+    where name = @name and version = @version and attempts = 0 and request is null
+      and position in (
+        select position from tidemark_dead_letter_sequence
+        where name = @name and version = @version and sequence in (select value from json_each(@sequences)))`,
+
+  claim: `
+    insert into tidemark_claim (name, version, key, token, expires_at)
+    values (?, ?, ?, ?, cast(round(unixepoch('subsec') * 1000) as integer) + ?)
+    on conflict do update set token = excluded.token, expires_at = excluded.expires_at
+    where completed_at is null and expires_at <= cast(round(unixepoch('subsec') * 1000) as integer)`,
+  claimCompleted: `
+    select completed_at is not null from tidemark_claim where name = ? and version = ? and key = ?`,
+  // The moment of the first completion stands.
+  completeClaim: `
+    insert into tidemark_claim (name, version, key, expires_at, completed_at)
+    values (?, ?, ?, 0, cast(round(unixepoch('subsec') * 1000) as integer))
+    on conflict do update set completed_at = excluded.completed_at where completed_at is null`,
+  releaseClaim: `
+    delete from tidemark_claim where name = ? and version = ? and key = ? and token = ? and completed_at is null`,
+  sweepClaims: `delete from tidemark_claim where name = ? and version = ? and completed_at < ?`,
+
+  insertCompletions: `
+    insert into tidemark_completion (name, version, generation, segment, position)
+    select @name, @version, @generation, @segment, value from json_each(@positions) where value > @checkpoint
+    on conflict do nothing`,
+  removeCompletions: `
+    delete from tidemark_completion
+    where name = @name and version = @version and generation = @generation and segment = @segment
+      and position <= @checkpoint`,
+  completions: `
+    select position from tidemark_completion
+    where name = ? and version = ? and generation = ? and segment = ? order by position`,
 } as const;

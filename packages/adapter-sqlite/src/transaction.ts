@@ -35,6 +35,6 @@ function commit(connection: Connection): void {
   try {
     connection.run("commit");
   } catch (error) {
-    throw translate(error);
+    throw translate(error, connection.file);
   }
 }

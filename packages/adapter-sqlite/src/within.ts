@@ -1,12 +1,17 @@
-import { type Operation, sleep, throwIfAborted, type TransactionPort } from "@tidemark/core/spi";
+import { type Operation, throwIfAborted, type TransactionPort } from "@tidemark/core/spi";
 import type { Database } from "better-sqlite3";
 import { appendUnits } from "./append.ts";
+import { createCompletionPort } from "./completions.ts";
 import { Connection } from "./connection.ts";
 import { moveCheckpoint, readSegment } from "./consumers.ts";
+import { createLetterPort } from "./dead-letters.ts";
+import { createDeadlinePort } from "./deadlines.ts";
 import { busy, isBusy, otherLog, schemaMismatch, transactionRequired, translate } from "./errors.ts";
 import type { Lent } from "./lent.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
 import { readAggregatePage } from "./read.ts";
+import { createSagaPort } from "./sagas.ts";
+import { type OpenSession, pause } from "./session.ts";
 import type { Statements } from "./statements.ts";
 
 /** What a port needs to know of the transaction that it works in. */
@@ -25,21 +30,30 @@ export function createPort(open: OpenTransaction, sql: Statements): TransactionP
     try {
       return work(connection);
     } catch (error) {
-      throw translate(error);
+      throw translate(error, connection.file);
     }
   }
 
+  const session: OpenSession = {
+    read: (op, work) => run(op, "read", work),
+    write: (op, work) => run(op, "write", (connection) => wholly(connection, sql, () => work(connection))),
+  };
+
   return {
     isOpen: open.isOpen,
-    appendBatch: (units, op) =>
-      run(op, "write", (connection) => wholly(connection, sql, () => appendUnits(connection, sql, units, op))),
-    readAggregate: (query, op) => run(op, "read", (connection) => readAggregatePage(connection, sql, query)),
-    segment: (key, op) => run(op, "read", (connection) => readSegment(connection, sql, key)),
+    appendBatch: (units, op) => session.write(op, (connection) => appendUnits(connection, sql, units, op)),
+    readAggregate: (query, op) => session.read(op, (connection) => readAggregatePage(connection, sql, query)),
+    segment: (key, op) => session.read(op, (connection) => readSegment(connection, sql, key)),
+    // Not wholly: the lent transaction's mark is beneath a savepoint that would be set now, and could not be probed.
     fence: (fence, op) =>
       run(op, "write", (connection) => {
         open.verify();
         return moveCheckpoint(connection, sql, fence);
       }),
+    sagas: createSagaPort(session, sql),
+    deadlines: createDeadlinePort(session, sql),
+    deadLetters: createLetterPort(session, sql),
+    completions: createCompletionPort(session, sql),
   };
 }
 
@@ -47,8 +61,9 @@ export function createPort(open: OpenTransaction, sql: Statements): TransactionP
 export function lentTransaction(lent: Lent): OpenTransaction {
   return {
     isOpen: () => lent.isOpen,
-    enter: async () => {
+    enter: async (_op, intent) => {
       lent.check();
+      if (intent === "write") lent.closeIterators();
       return lent.connection;
     },
     verify: () => lent.verify(),
@@ -74,24 +89,20 @@ export class CallersTransactions {
   /**
    * A transaction that the caller has begun on a handle of its own. Whether it is still the same one is not asked of
    * SQLite: the only question that SQLite answers is to release a savepoint, which would release those that the caller
-   * has set since. So a transaction counts as over once the handle was seen without one.
+   * has set since. So a transaction counts as over once anybody here has seen the handle without one.
    */
   open(handle: Database): OpenTransaction {
-    let used = false;
+    let used: number | undefined;
     return {
-      isOpen: () => {
-        used &&= handle.open && handle.inTransaction;
-        return used;
-      },
+      isOpen: () => used !== undefined && openSerial(handle) === used,
       enter: async (op, intent) => {
         const connection = this.#connect(handle);
-        requireTransaction(handle);
-        used = true;
+        used = requireTransaction(handle);
         if (intent === "write") await this.#lock(connection, op);
         this.#refuseOtherLog(connection);
         return connection;
       },
-      verify: () => requireTransaction(handle),
+      verify: () => void requireTransaction(handle),
     };
   }
 
@@ -103,21 +114,22 @@ export class CallersTransactions {
     return connection;
   }
 
-  /** Waits while another connection writes. The handle's own busy timeout, if any, has waited before. */
+  /** Waits while another connection writes, with the event loop free in between. */
   async #lock(connection: Connection, op: Operation): Promise<void> {
     const { sql, waitMs } = this.#parts;
     const since = performance.now();
-    for (;;) {
+    for (let attempt = 0; ; attempt++) {
       requireTransaction(connection.db);
       try {
-        connection.run(sql.takeWriteLock);
+        withoutBusyTimeout(connection.db, () => connection.run(sql.takeWriteLock));
         return;
       } catch (error) {
-        if (!isBusy(error)) throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error);
+        if (!isBusy(error))
+          throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error, connection.file);
         const waitedMs = performance.now() - since;
         if (waitedMs >= waitMs) throw busy(waitedMs, error);
       }
-      await sleep(1 + Math.random() * 10, op.signal);
+      await pause(attempt, op.signal);
     }
   }
 
@@ -137,7 +149,7 @@ export function readLogId(connection: Connection, sql: Statements): string {
     if (row === undefined) throw schemaMismatch(0, SCHEMA_VERSION);
     return row.log_id;
   } catch (error) {
-    throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error);
+    throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error, connection.file);
   }
 }
 
@@ -154,8 +166,33 @@ function wholly<T>(connection: Connection, sql: Statements, work: () => T): T {
   }
 }
 
-function requireTransaction(handle: Database): void {
-  if (!handle.open || !handle.inTransaction) throw transactionRequired();
+function requireTransaction(handle: Database): number {
+  const serial = openSerial(handle);
+  if (serial === undefined) throw transactionRequired();
+  return serial;
+}
+
+/** Counts the transactions of handles, as far as anybody here sees one end. Shared by all stores of the process. */
+const serials = new WeakMap<Database, number>();
+
+/** Which transaction is open on the handle; undefined for none. */
+function openSerial(handle: Database): number | undefined {
+  const serial = serials.get(handle) ?? 0;
+  if (handle.open && handle.inTransaction) return serial;
+  serials.set(handle, serial + 1);
+  return undefined;
+}
+
+/** The driver would wait with the event loop standing still, for five seconds unless the handle was opened otherwise. */
+function withoutBusyTimeout(handle: Database, work: () => void): void {
+  const timeout = Number(handle.pragma("busy_timeout", { simple: true }));
+  if (timeout === 0) return work();
+  handle.pragma("busy_timeout = 0");
+  try {
+    work();
+  } finally {
+    handle.pragma(`busy_timeout = ${timeout}`);
+  }
 }
 
 function isMissingTable(error: unknown): boolean {

@@ -1,76 +1,22 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { createSqliteAdapter, createSqliteStore, type SqliteOptions, type SqliteStore } from "@tidemark/adapter-sqlite";
-import { type AppendRequest, isTidemarkError, openStore, type StoreOptions } from "@tidemark/core";
+import { createSqliteAdapter, createSqliteStore } from "@tidemark/adapter-sqlite";
+import { isTidemarkError, openStore } from "@tidemark/core";
 import Database from "better-sqlite3";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-
-let folder: string;
-let file: string;
-const cleanups: (() => unknown)[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "tidemark-sqlite-"));
-  file = join(folder, "test.db");
-});
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function open(options: SqliteOptions & StoreOptions): Promise<SqliteStore> {
-  const store = await createSqliteStore(options);
-  cleanups.push(() => store.close());
-  return store;
-}
-
-function openHandle(path: string = file): Database.Database {
-  const handle = new Database(path, { timeout: 0 });
-  cleanups.push(() => handle.close());
-  return handle;
-}
-
-function startChild(action: string): ChildProcess {
-  const script = fileURLToPath(new URL("./sqlite.child.mjs", import.meta.url));
-  const child = spawn(process.execPath, [script, action, file], { stdio: ["ignore", "pipe", "inherit"] });
-  cleanups.push(() => child.kill("SIGKILL"));
-  return child;
-}
-
-async function firstOutput(child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new Error("The child has no output.");
-  const chunks: readonly unknown[] = await once(child.stdout, "data");
-  return String(chunks[0]);
-}
-
-/** A promise to be resolved by hand. */
-function latch(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = (): void => undefined;
-  const promise = new Promise<void>((settle) => (resolve = settle));
-  return { promise, resolve };
-}
-
-function placed(id: string): AppendRequest {
-  return { aggregate: { type: "order", id }, events: [{ type: "placed", data: { id } }] };
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return "resolved";
-  } catch (error) {
-    return isTidemarkError(error) ? error.code : String(error);
-  }
-}
-
-async function countEvents(store: SqliteStore): Promise<number> {
-  return (await store.readAll({ limit: 10_000 })).events.length;
-}
+import { describe, expect, test } from "vitest";
+import {
+  cleanups,
+  codeOf,
+  countEvents,
+  file,
+  firstOutput,
+  folder,
+  latch,
+  open,
+  openHandle,
+  placed,
+  startChild,
+} from "./fixture.ts";
 
 describe("a borrowed handle of a file", () => {
   test("shares its transactions with the store and stays open", async () => {
@@ -281,6 +227,21 @@ describe("a lent transaction", () => {
     expect(openHandle().prepare("select count(*) from note").pluck().get()).toBe(0);
   });
 
+  test("never runs on in autocommit after an append made SQLite roll it back", async () => {
+    const store = await open({ file });
+    const outcome = store.transaction(async (tx, inside) => {
+      tx.exec("create table note (text text)");
+      tx.exec(
+        "create temp trigger refuse before insert on main.tidemark_event begin select raise(rollback, 'no'); end",
+      );
+      await expect(inside.append(placed("1"))).rejects.toThrow("no");
+      tx.exec("create table note (text text)");
+    });
+    expect(await codeOf(outcome)).toBe("TRANSACTION_ENDED");
+    const tables = openHandle().prepare("select count(*) from sqlite_schema where name = 'note'").pluck();
+    expect(tables.get()).toBe(0);
+  });
+
   test("is rolled back as soon as its signal fires, whatever its work is waiting for", async () => {
     const store = await open({ file });
     const controller = new AbortController();
@@ -340,7 +301,7 @@ describe("a file that others use too", () => {
   test("is migrated once by ten processes that start at the same time", async () => {
     const logIds = await Promise.all(Array.from({ length: 10 }, () => firstOutput(startChild("migrate"))));
     expect(new Set(logIds).size).toBe(1);
-    expect(openHandle().prepare("select count(*) from tidemark_migration").pluck().get()).toBe(1);
+    expect(openHandle().prepare("select count(*) from tidemark_migration").pluck().get()).toBe(2);
   });
 
   test("is free again at once after a process was killed inside its transaction, of which nothing is left", async () => {
@@ -402,16 +363,16 @@ describe("the schema", () => {
 
   test("that is missing is refused by check, and no file is made", async () => {
     const outcome: unknown = await createSqliteStore({ file, schema: "check" }).catch((error: unknown) => error);
-    expect(outcome).toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 0, needed: 1 } });
+    expect(outcome).toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 0, needed: 2 } });
     expect(() => new Database(file, { fileMustExist: true })).toThrow("unable to open");
   });
 
   test("that is newer is refused, and says to update the package", async () => {
     await (await createSqliteStore({ file })).close();
-    openHandle().exec("insert into tidemark_migration values (2, 'from the future', 0)");
+    openHandle().exec("insert into tidemark_migration values (3, 'from the future', 0)");
     for (const schema of ["check", "migrate"] as const) {
       const outcome: unknown = await createSqliteStore({ file, schema }).catch((error: unknown) => error);
-      expect(outcome).toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 2, needed: 1 } });
+      expect(outcome).toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 3, needed: 2 } });
       expect(String(outcome)).toContain("Update @tidemark/adapter-sqlite");
     }
   });

@@ -1,0 +1,120 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSqliteAdapter, createSqliteStore } from "@tidemark/adapter-sqlite";
+import { type Position, START, toPosition } from "@tidemark/core";
+import type { Adapter } from "@tidemark/core/spi";
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+describe("a file that the first migration left", () => {
+  let folder: string;
+  let file: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "tidemark-sqlite-"));
+    file = join(folder, "test.db");
+    const handle = new Database(file);
+    handle.exec(readFileSync(new URL("./version-1.sql", import.meta.url), "utf8"));
+    handle.close();
+  });
+
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("is refused by check, which says what is needed", async () => {
+    const opening = createSqliteStore({ file, schema: "check" });
+    await expect(opening).rejects.toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 1, needed: 2 } });
+  });
+
+  test("keeps its log, events and consumers when it is migrated", async () => {
+    await using store = await createSqliteStore({ file });
+    expect(store.logId).toBe("5f0c1f0e-9d0f-4d53-a5a1-2f5b8c1d7e11");
+    expect((await store.readAll()).events).toMatchObject([{ id: "e1", position: 3n, data: { total: 1999 } }]);
+    expect(await store.consumers.checkpoint("revenue")).toBe(3n);
+    expect(await store.consumers.isEnabled("revenue")).toBe(false);
+    const aggregate = { type: "order", id: "42" };
+    expect(await store.append({ aggregate, events: [{ type: "paid", data: {} }] })).toMatchObject({ last: 2 });
+  });
+
+  test("has room for the new records once it is migrated", async () => {
+    await (await createSqliteStore({ file })).close();
+    const adapter = createSqliteAdapter({ file });
+    await adapter.open("check", {});
+    const association = { property: "order", value: "42" };
+    await adapter.transaction(async (tx) => {
+      await adapter.within(tx).sagas.insert("payment", { id: "1", associations: [association], data: "{}" }, {});
+    }, {});
+    expect(await adapter.sagas.find("payment", association, {})).toMatchObject([{ id: "1", version: 1 }]);
+    await adapter.close();
+  });
+});
+
+describe("an index serves", () => {
+  let handle: Database.Database;
+  let adapter: Adapter<Database.Database>;
+  const executed: string[] = [];
+  const consumer = { name: "revenue", version: 1 };
+  const segment = { ...consumer, generation: 1, segment: 0 };
+
+  beforeEach(async () => {
+    handle = new Database(":memory:", { verbose: (sql) => executed.push(String(sql)) });
+    adapter = createSqliteAdapter({ database: handle });
+    await adapter.open("migrate", {});
+  });
+
+  afterEach(() => handle.close());
+
+  /** How SQLite goes about the queries and changes of a call. */
+  async function planOf(call: () => Promise<unknown>): Promise<readonly string[]> {
+    executed.length = 0;
+    await call();
+    return executed
+      .filter((sql) => /^\s*(select|update|delete)/.test(sql))
+      .flatMap((sql) => handle.prepare(`explain query plan ${sql}`).all().map(decodeStep));
+  }
+
+  function inTransaction(work: (port: ReturnType<typeof adapter.within>) => Promise<unknown>): () => Promise<unknown> {
+    return () => adapter.transaction((tx) => work(adapter.within(tx)), {});
+  }
+
+  const page = { after: START, limit: 10, requested: false, sequence: undefined };
+  const at = (position: number): Position => toPosition(position);
+  const saga = { id: "1", version: 1, associations: [{ property: "order", value: "42" }], data: "{}" };
+
+  const calls: Readonly<Record<string, () => () => Promise<unknown>>> = {
+    "a saga by its id": () => () => adapter.sagas.get("payment", "1", {}),
+    "sagas by an association": () => () => adapter.sagas.find("payment", { property: "order", value: "42" }, {}),
+    "a page of sagas": () => () => adapter.sagas.list("payment", "1", 10, {}),
+    "a saga's change": () => inTransaction(({ sagas }) => sagas.update("payment", saga, {})),
+    "a saga's end": () => inTransaction(({ sagas }) => sagas.remove("payment", "1", 1, {})),
+    "due deadlines": () => () => adapter.deadlines.due("payment", 10, {}),
+    "a page of letters": () => () => adapter.deadLetters.list(consumer, page, {}),
+    "requested letters": () => () => adapter.deadLetters.list(consumer, { ...page, requested: true }, {}),
+    "letters of a sequence": () => () => adapter.deadLetters.list(consumer, { ...page, sequence: "s" }, {}),
+    "whether there are letters": () => inTransaction(({ deadLetters }) => deadLetters.any(consumer, {})),
+    "which sequences are parked": () =>
+      inTransaction(({ deadLetters }) => deadLetters.parked(consumer, ["s", "t"], at(9), {})),
+    "how many letters a sequence has": () => inTransaction(({ deadLetters }) => deadLetters.count(consumer, "s", {})),
+    "marking those that wait": () =>
+      inTransaction(({ deadLetters }) => deadLetters.requestWaiting(consumer, ["s", "t"], {})),
+    "a letter's removal": () => inTransaction(({ deadLetters }) => deadLetters.remove(consumer, at(1), {})),
+    "the sweep of claims": () => () => adapter.claims.sweep(consumer, 1, {}),
+    completions: () => inTransaction(({ completions }) => completions.record(segment, [at(2)], at(1), {})),
+  };
+
+  test.each(Object.keys(calls))("%s", async (name) => {
+    const plan = await planOf(calls[name]?.() ?? expect.fail(name));
+    expect(plan).toContainEqual(expect.stringMatching(/^SEARCH .* USING (COVERING |)(INDEX|PRIMARY KEY)/));
+    // A list that was given as a parameter is walked through, and the few texts of one saga or letter are sorted.
+    expect(plan).not.toContainEqual(expect.stringMatching(/^SCAN (?!json_each|CONSTANT ROW)|B-TREE FOR ORDER BY/));
+  });
+
+  test("requested letters, of which there are few, without reading the others", async () => {
+    const plan = await planOf(() => adapter.deadLetters.list(consumer, { ...page, requested: true }, {}));
+    expect(plan).toContainEqual(expect.stringContaining("INDEX tidemark_dead_letter_requested"));
+  });
+});
+
+function decodeStep(row: unknown): string {
+  return (row as { readonly detail: string }).detail;
+}
