@@ -2,12 +2,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { checkConformance, renderTable } from "@tidemark/conformance";
+import { checkConformance, renderSummary, renderTable } from "@tidemark/conformance";
 import { memory } from "../packages/adapter-memory/test/subject.mjs";
 import { sqlite } from "../packages/adapter-sqlite/test/subject.mjs";
 
-/** Runs the conformance suite against each adapter and writes what it found into the README, between two marks. */
-const readme = join(import.meta.dirname, "../README.md");
+/**
+ * Runs the conformance suite against each adapter and writes what it found between two marks: every law into
+ * docs/laws.md, the count of each group into the README.
+ */
 const BEGIN = "<!-- laws:begin -->";
 const END = "<!-- laws:end -->";
 
@@ -20,13 +22,21 @@ for (const { subject, findings } of reports) {
   }
 }
 
-const text = readFileSync(readme, "utf8");
-const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
-if (before === -1 || after === -1) throw new Error(`README.md has no ${BEGIN} … ${END}.`);
-const laws = new Set(reports.flatMap((report) => report.findings.map((finding) => finding.law))).size;
-const table = `<details>\n<summary>${laws} laws</summary>\n\n${renderTable(reports)}\n\n</details>`;
-writeFileSync(readme, `${text.slice(0, before + BEGIN.length)}\n\n${table}\n\n${text.slice(after)}`);
+write("README.md", renderSummary(reports));
+write("docs/laws.md", renderTable(reports));
 process.exitCode = reports.every((report) => report.conforms) ? 0 : 1;
+
+/**
+ * @param {string} file below the root
+ * @param {string} generated
+ */
+function write(file, generated) {
+  const path = join(import.meta.dirname, "..", file);
+  const text = readFileSync(path, "utf8");
+  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (before === -1 || after === -1) throw new Error(`${file} has no ${BEGIN} … ${END}.`);
+  writeFileSync(path, `${text.slice(0, before + BEGIN.length)}\n\n${generated}\n\n${text.slice(after)}`);
+}
 
 /**
  * @template Tx

@@ -42,7 +42,7 @@ export const CRASH_STEPS = ["before-handler", "after-effect", "after-fence", "af
 export type CrashStep = (typeof CRASH_STEPS)[number];
 
 /** Calls `crash`, which never returns, where the adapter gets to `step`. The first two steps are in handlers. */
-export function crashingAt<Tx>(real: Adapter<Tx>, step: CrashStep, crash: () => void): Adapter<Tx> {
+export function crashingAt<Tx>(real: Adapter<Tx>, step: string, crash: () => void): Adapter<Tx> {
   const fenced = changeFence(real, async (port, fence, op) => {
     const moved = await port.fence(fence, op);
     if (step === "after-fence") crash();

@@ -12,4 +12,4 @@ export { type Bench, inapplicable, type Law, override, type Site, type Tooth } f
 export { laws } from "./laws.ts";
 export type { Child } from "./processes.ts";
 export type { Effects, RawTransaction, Subject, TestDatabase } from "./subject.ts";
-export { renderTable } from "./table.ts";
+export { renderSummary, renderTable } from "./table.ts";

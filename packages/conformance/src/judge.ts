@@ -1,5 +1,5 @@
 import { AssertionError } from "node:assert";
-import { consume, openStore, type Store } from "@tidemark/core";
+import { consume, createConsumerStateStore, openStore, type Store } from "@tidemark/core";
 import type { Adapter } from "@tidemark/core/spi";
 import type { Bench, Change, Law, Site, Tooth } from "./law.ts";
 import { type Child, spawnChild } from "./processes.ts";
@@ -55,6 +55,7 @@ export async function judge<Tx>(law: Law, subject: Subject<Tx>, options: JudgeOp
       capabilities: subject.capabilities,
       store: await site.open(),
       consume: tooth?.consume ?? consume,
+      stateStore: tooth?.stateStore ?? createConsumerStateStore,
       another,
     };
     await withTimeout(law.check(bench), options.timeoutMs ?? DEFAULT_TIMEOUT_MS, law);

@@ -1,4 +1,4 @@
-import type { Capabilities, consume, Store, StoreOptions } from "@tidemark/core";
+import type { Capabilities, consume, createConsumerStateStore, Store, StoreOptions } from "@tidemark/core";
 import type { Adapter } from "@tidemark/core/spi";
 import type { Child } from "./processes.ts";
 import type { TestDatabase } from "./subject.ts";
@@ -24,6 +24,8 @@ export interface Bench<Tx> extends Site<Tx> {
   readonly store: Store<Tx>;
   /** Core's `consume`. */
   readonly consume: typeof consume;
+  /** Core's `createConsumerStateStore`. */
+  readonly stateStore: typeof createConsumerStateStore;
   /** Another database of the subject, which no store has opened yet. Dropped after the law. */
   readonly another: () => Promise<Site<Tx>>;
 }
@@ -38,6 +40,7 @@ export interface Tooth {
   adapter?<Tx>(real: Adapter<Tx>): Adapter<Tx>;
   store?<Tx>(real: Store<Tx>): Store<Tx>;
   readonly consume?: typeof consume;
+  readonly stateStore?: typeof createConsumerStateStore;
 }
 
 /** One promise. */

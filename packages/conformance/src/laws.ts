@@ -1,11 +1,19 @@
 import type { Law } from "./law.ts";
 import { appendLaws } from "./laws/append.ts";
 import { checkpointLaws } from "./laws/checkpoints.ts";
+import { claimLaws } from "./laws/claims.ts";
+import { consumerStateStoreLaws } from "./laws/consumer-state-store.ts";
 import { consumingLaws } from "./laws/consuming.ts";
+import { deadLetterLaws } from "./laws/dead-letters.ts";
 import { lifetimeLaws } from "./laws/lifetime.ts";
+import { observerLaws } from "./laws/observers.ts";
+import { observationLaws } from "./laws/observations.ts";
 import { orderLaws } from "./laws/order.ts";
+import { parkingLaws } from "./laws/parking.ts";
 import { readLaws } from "./laws/read.ts";
+import { sagaLaws } from "./laws/sagas.ts";
 import { valueLaws } from "./laws/values.ts";
+import { waitForLaws } from "./laws/wait-for.ts";
 import { zoneLaws } from "./laws/zones.ts";
 
 /** Every promise of Tidemark, in the order in which they are best read. */
@@ -17,5 +25,13 @@ export const laws: readonly Law[] = Object.freeze([
   ...zoneLaws,
   ...checkpointLaws,
   ...consumingLaws,
+  ...observerLaws,
+  ...claimLaws,
+  ...waitForLaws,
+  ...sagaLaws,
+  ...consumerStateStoreLaws,
+  ...observationLaws,
+  ...parkingLaws,
+  ...deadLetterLaws,
   ...lifetimeLaws,
 ]);

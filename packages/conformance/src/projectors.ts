@@ -2,7 +2,7 @@ import {
   defineProjector,
   type FailurePolicy,
   type Handler,
-  type HandlerContext,
+  type TransactionalContext,
   type Projector,
   type RecordedEvent,
   type StartRule,
@@ -19,12 +19,12 @@ const QUICK: FailurePolicy = { minDelayMs: 1, maxDelayMs: 5 };
 
 /** A projector of deposits. */
 export function projector<Tx>(
-  handle: Handler<Tx, Deposit>,
+  handle: Handler<TransactionalContext<Tx>, Deposit>,
   options: { readonly name?: string; readonly start?: StartRule; readonly failure?: FailurePolicy } = {},
 ): Projector<Tx> {
   const { name = ORDERS, start, failure } = options;
   const handlers = { deposited: handle };
-  return defineProjector<Tx, Deposits>({ name, start, failure: { ...QUICK, ...failure }, handlers });
+  return defineProjector<Tx, Deposits>({ name, start, failure: { ...QUICK, then: "stop", ...failure }, handlers });
 }
 
 /** A projector of batches, each of which fails or not once its effects are written. Skips what fails twice. */
@@ -49,11 +49,11 @@ interface Deposits {
 }
 
 /** The effect of most handlers: an event of its own, in the consumer's transaction, so that what is done twice shows. */
-export function apply<Tx>(event: Deposit, context: HandlerContext<Tx>): Promise<void> {
+export function apply<Tx>(event: Deposit, context: TransactionalContext<Tx>): Promise<void> {
   return applyFor(ORDERS)(event, context);
 }
 
-export function applyFor(name: string): <Tx>(event: Deposit, context: HandlerContext<Tx>) => Promise<void> {
+export function applyFor(name: string): <Tx>(event: Deposit, context: TransactionalContext<Tx>) => Promise<void> {
   return async (event, { store }) => {
     await store.append({ aggregate: effectsOf(name), events: [{ type: "applied", data: event.data.amount }] });
   };

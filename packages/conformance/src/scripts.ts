@@ -1,8 +1,11 @@
 import { appendScripts } from "./scripts/append.ts";
 import { consumingScripts } from "./scripts/consuming.ts";
+import { deadLetterScripts } from "./scripts/dead-letters.ts";
 import { lifetimeScripts } from "./scripts/lifetime.ts";
+import { observerScripts } from "./scripts/observers.ts";
 import { orderScripts } from "./scripts/order.ts";
 import { readScripts } from "./scripts/read.ts";
+import { sagaScripts } from "./scripts/sagas.ts";
 import { zoneScripts } from "./scripts/zones.ts";
 import type { Script } from "./script.ts";
 
@@ -13,5 +16,8 @@ export const scripts: Readonly<Record<string, Script>> = {
   ...orderScripts,
   ...zoneScripts,
   ...consumingScripts,
+  ...observerScripts,
+  ...sagaScripts,
+  ...deadLetterScripts,
   ...lifetimeScripts,
 };

@@ -152,7 +152,7 @@ export const checkpointLaws: readonly Law[] = [
         override(real, () => ({
           positionBefore: async (time, op) => {
             const before = await real.positionBefore(time, op);
-            const { events } = await real.readAll({ after: before, limit: 1, scope: EVERYTHING }, op);
+            const { events } = await real.readAll({ after: before, bytes: 1_000_000, limit: 1, scope: EVERYTHING }, op);
             return events[0]?.position ?? before;
           },
         })),

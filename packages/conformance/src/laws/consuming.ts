@@ -6,7 +6,7 @@ import {
   type ConsumerKind,
   type EventSource,
   type Expected,
-  type HandlerContext,
+  type TransactionalContext,
   isTidemarkError,
   type Projector,
   type RecordedEvent,
@@ -16,7 +16,7 @@ import {
 } from "@tidemark/core";
 import { declare, enter, inherit, ORDERS, threeSteps } from "../consumers.ts";
 import { account, deposit } from "../events.ts";
-import { assert, collect, eventually, FULFILLED, fulfils, type Gate, gate, outcome, refuses } from "../expect.ts";
+import { assert, collect, eventually, FULFILLED, fulfils, type Gate, gate, outcome, refuses, turn } from "../expect.ts";
 import { changeRecords, CRASH_STEPS, crashingAt, unavailable, unaware, vanishing } from "../faults.ts";
 import { type Bench, type Law, override } from "../law.ts";
 import {
@@ -359,6 +359,46 @@ const inAnyLog: readonly ConsumingLaw[] = [
     },
   },
   {
+    name: "poison/odd-throw",
+    promise: "A handler may throw anything at all: it is a failure like another.",
+    tooth: consumesAs("stops under every policy", ({ failure }) => ({ failure: { ...failure, then: "stop" } })),
+    check: async ({ store, log, run }) => {
+      const odd: readonly unknown[] = [Object.create(null), undefined, Symbol("odd"), new Error("x".repeat(1_000_000))];
+      await log.append(deposit("a", odd.length));
+      const throwing = projector(
+        ({ data }) => {
+          throw odd[data.amount - 1];
+        },
+        { failure: { attempts: 1, then: "skip" } },
+      );
+      assert.equal((await fulfils(run(throwing), "What is thrown is no reason to reject")).kind, "caught-up");
+      const [segment] = (await store.consumers.get(ORDERS))?.segments ?? [];
+      assert.equal(segment?.error?.count, odd.length);
+      assert.ok((segment?.error?.text.length ?? 0) < 20_000, "What is stored of an error is bounded.");
+    },
+  },
+  {
+    name: "handler/given-up",
+    promise:
+      "When a batch is given up for its time, no further handler of it begins, and its retry waits for the last one.",
+    tooth: handlesTwice,
+    check: async ({ open, log, run }) => {
+      await log.append(deposit("a", 2));
+      const calls: number[] = [];
+      let active = 0;
+      const slowAtFirst = projector<unknown>(async ({ data }) => {
+        active += 1;
+        assert.equal(active, 1, "Two handlers run side by side.");
+        calls.push(data.amount);
+        if (calls.length === 1) await turn(300);
+        active -= 1;
+      });
+      const result = await run(slowAtFirst, {}, await open({ maxTransactionMs: 100 }));
+      assert.equal(result.kind, "caught-up");
+      assert.deepEqual(calls, [1, 1, 2]);
+    },
+  },
+  {
     name: "poison/error-state",
     promise: "Failures of handlers are recorded with the consumer, and its next success clears them.",
     tooth: {
@@ -558,7 +598,7 @@ const inAnyLog: readonly ConsumingLaw[] = [
     tooth: fencesNothing,
     check: async <Tx>({ store, log, run, database }: Scene<Tx>) => {
       await log.append(deposit("a", 1));
-      const careless = async (event: Deposit, context: HandlerContext<Tx>): Promise<void> => {
+      const careless = async (event: Deposit, context: TransactionalContext<Tx>): Promise<void> => {
         await database.effects.write(context.tx, "before", "written");
         await outcome(database.effects.fail(context.tx));
         await outcome(apply(event, context));
@@ -599,7 +639,7 @@ const inAnyLog: readonly ConsumingLaw[] = [
     tooth: givesContext("gives handlers the store itself", ({ context, store }) => ({ ...context, store })),
     check: async ({ log, run }) => {
       await log.append(deposit("a", 1));
-      const kept: HandlerContext<unknown>[] = [];
+      const kept: TransactionalContext<unknown>[] = [];
       await run(projector((_event, context) => void kept.push(context)));
       const [context] = kept;
       assert.ok(context !== undefined);
@@ -622,7 +662,7 @@ const inAnyLog: readonly ConsumingLaw[] = [
     })),
     check: async ({ log, run }) => {
       await log.append(deposit("a", 1));
-      const kept: HandlerContext<unknown>[] = [];
+      const kept: TransactionalContext<unknown>[] = [];
       await run(projector((_event, context) => void kept.push(context)));
       const late = Promise.all(kept.map(async (context) => context.append(deposit("late"))));
       await refuses("TRANSACTION_ENDED", late);
@@ -765,7 +805,7 @@ const inAnyLog: readonly ConsumingLaw[] = [
           throw unavailable();
         };
         const victim = await open({}, (real) => crashingAt(vanishing(real), step, crash));
-        const handle = async (event: Deposit, context: HandlerContext<unknown>): Promise<void> => {
+        const handle = async (event: Deposit, context: TransactionalContext<unknown>): Promise<void> => {
           armed ||= isAmount(event, 4);
           if (step === "before-handler") crash();
           await applyFor(step)(event, context);
@@ -888,7 +928,7 @@ function detectsEnding(how: "commit" | "rollback"): ConsumingLaw {
     check: async <Tx>({ store, log, run, database }: Scene<Tx>) => {
       await log.append(deposit("a", 1));
       const ends: unknown[] = [];
-      const meddling = async (_event: Deposit, { tx }: HandlerContext<Tx>): Promise<void> => {
+      const meddling = async (_event: Deposit, { tx }: TransactionalContext<Tx>): Promise<void> => {
         ends.push(await outcome(database.effects.end(tx, how)));
       };
       const result = await run(projector(meddling, { failure: { attempts: 3, then: "skip" } }));
@@ -924,9 +964,9 @@ async function assertWaitsOut<Tx>({ store, log, run }: Scene<Tx>, failure: () =>
 /** A handler that applies every event but one, for which it always fails with the same error. */
 function poisonedBy(
   amount: number,
-): (<Tx>(event: Deposit, context: HandlerContext<Tx>) => Promise<void>) & { readonly error: Error } {
+): (<Tx>(event: Deposit, context: TransactionalContext<Tx>) => Promise<void>) & { readonly error: Error } {
   const error = new Error("poison");
-  const handle = async <Tx>(event: Deposit, context: HandlerContext<Tx>): Promise<void> => {
+  const handle = async <Tx>(event: Deposit, context: TransactionalContext<Tx>): Promise<void> => {
     await apply(event, context);
     if (isAmount(event, amount)) throw error;
   };
@@ -937,10 +977,10 @@ function poisonedBy(
 function heldAtFirst(): {
   readonly handling: Gate;
   readonly held: Gate;
-  readonly handle: <Tx>(event: Deposit, context: HandlerContext<Tx>) => Promise<void>;
+  readonly handle: <Tx>(event: Deposit, context: TransactionalContext<Tx>) => Promise<void>;
 } {
   const [handling, held] = [gate(), gate()];
-  const handle = async <Tx>(event: Deposit, context: HandlerContext<Tx>): Promise<void> => {
+  const handle = async <Tx>(event: Deposit, context: TransactionalContext<Tx>): Promise<void> => {
     handling.open();
     await held.passed;
     await apply(event, context);
@@ -970,7 +1010,7 @@ async function reactions<Tx>(store: Store<Tx>): Promise<readonly unknown[]> {
   return events.map((event) => event.data);
 }
 
-async function readLate<Tx>({ store }: HandlerContext<Tx>): Promise<void> {
+async function readLate<Tx>({ store }: TransactionalContext<Tx>): Promise<void> {
   await collect(store.readAggregate(account("late")));
 }
 

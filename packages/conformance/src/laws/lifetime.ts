@@ -31,7 +31,7 @@ const STORE_CALLS: {
   readonly [
     Method in Exclude<
       keyof Store<never>,
-      "logId" | "adapter" | "capabilities" | "consumers" | "within" | "close" | symbol
+      "logId" | "adapter" | "capabilities" | "codec" | "consumers" | "within" | "close" | symbol
     >
   ]: <Tx>(store: Store<Tx>) => Promise<unknown>;
 } = {
@@ -43,6 +43,11 @@ const STORE_CALLS: {
   wait: (store) => store.wait(START, { timeoutMs: 1 }),
   transaction: (store) => store.transaction(async () => undefined),
   enterZone: (store) => store.enterZone("mine"),
+  waitFor: (store) => store.waitFor("mine", START, { timeoutMs: 1 }),
+  sagas: (store) => store.sagas.get("mine", "1"),
+  deadlines: (store) => store.deadlines.due("mine", 1),
+  deadLetters: (store) => store.deadLetters.count("mine"),
+  claims: (store) => store.claims.release("mine", "key", "token"),
 };
 
 const CONSUMERS_CALLS: { readonly [Method in keyof Consumers]: (consumers: Consumers) => Promise<unknown> } = {
@@ -145,6 +150,24 @@ const closeLaws: readonly Law[] = [
         "ZONE_LOST",
         zone.commit(() => zone.position),
       );
+    },
+  },
+  {
+    id: "lifetime/close/entering",
+    promise: "A zone that is being entered while the store closes is left as well.",
+    tooth: keepsZones,
+    check: async ({ store, open }) => {
+      await store.consumers.declare("mine", { kind: "projector" });
+      for (let steps = 0; steps < 20; steps++) {
+        const closing = await open();
+        const entering = closing.enterZone("mine", { leaseMs: 600_000 }).catch(() => undefined);
+        for (let step = 0; step < steps; step++) await Promise.resolve();
+        await closing.close();
+        await entering;
+        const zone = await store.enterZone("mine");
+        assert.ok(zone !== undefined, `The zone is still taken after closing ${steps} steps into entering.`);
+        await zone.leave();
+      }
     },
   },
   {

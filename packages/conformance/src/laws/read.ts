@@ -284,6 +284,27 @@ const logLaws: readonly Law[] = [
     },
   },
   {
+    id: "read/all/large-events",
+    promise: "A page of large events is short, so that it fits into memory, and the next one goes on behind it.",
+    tooth: {
+      lie: "fills its pages with events of any size",
+      adapter: (real) =>
+        override(real, () => ({
+          readAll: (query, op) => real.readAll({ ...query, bytes: Number.MAX_SAFE_INTEGER }, op),
+        })),
+    },
+    check: async ({ store }) => {
+      const large = { type: "deposited", data: "x".repeat(1_000_000) };
+      for (let count = 0; count < 5; count++) {
+        await store.append({ aggregate: account("a"), events: Array.from({ length: 4 }, () => large) });
+      }
+      const page = await store.readAll({ limit: 100 });
+      assert.ok(page.events.length >= 1 && page.events.length < 20, `The page holds ${page.events.length} megabytes.`);
+      assert.equal(page.next, page.events.at(-1)?.position);
+      assert.equal((await readLog(store, { limit: 100 })).events.length, 20);
+    },
+  },
+  {
     id: "read/all/short-page",
     promise: "`next` of a page that is not full is the head, so a reader has caught up exactly when the two are equal.",
     tooth: forgesPages("names the last matching event as `next` of a short page", (page) => ({

@@ -425,6 +425,27 @@ export const zoneLaws: readonly Law[] = [
     },
   },
   {
+    id: "zones/commit/one-at-a-time",
+    promise: "A second commit on a zone's handle while one is under way is refused, and nothing of it is committed.",
+    tooth: handsOut("takes a commit beside another one for done", (zone) => ({
+      commit: (work, options) => zone.commit(work, options).catch(() => zone.position),
+    })),
+    check: async ({ store, database: { effects } }) => {
+      const [step] = await threeSteps(store);
+      await declare(store);
+      const zone = await enter(store);
+      const write = (value: string): Promise<Position> =>
+        zone.commit(async ({ tx }) => {
+          await effects.write(tx, value, value);
+          return step;
+        });
+      const first = write("first");
+      await refuses("WOULD_DEADLOCK", write("second"));
+      await first;
+      assert.deepEqual([await effects.read("first"), await effects.read("second")], ["first", undefined]);
+    },
+  },
+  {
     id: "zones/fenced/left",
     promise: "A zone that was left commits nothing.",
     tooth: handsOut("goes on committing after leaving", () => ({ leave: async () => undefined })),

@@ -1,8 +1,9 @@
 import {
   consume,
   type ConsumeOptions,
+  type ConsumeResult,
   type Handler,
-  type HandlerContext,
+  type TransactionalContext,
   isTidemarkError,
   type Projector,
   type RecordedEvent,
@@ -17,12 +18,25 @@ import { unless } from "./zones.ts";
 
 /** Broken ways of consuming: core's `consume` with one behaviour changed. */
 
-/** Consumes by another projector than the given one. */
-export function consumesAs(lie: string, change: <Tx>(projector: Projector<Tx>) => Partial<Projector<Tx>>): Tooth {
+/** Consumes projectors in another way; other consumers as core does. */
+function consumesProjectors(
+  lie: string,
+  how: <Tx>(store: Store<Tx>, projector: Projector<Tx>, options: ConsumeOptions | undefined) => Promise<ConsumeResult>,
+): Tooth {
   return {
     lie,
-    consume: (store, projector, options) => consume(store, { ...projector, ...change(projector) }, options),
+    consume: (store, consumer, options) =>
+      "kind" in consumer && consumer.kind === "projector"
+        ? how(store, consumer, options)
+        : consume(store, consumer, options),
   };
+}
+
+/** Consumes by another projector than the given one. */
+export function consumesAs(lie: string, change: <Tx>(projector: Projector<Tx>) => Partial<Projector<Tx>>): Tooth {
+  return consumesProjectors(lie, (store, projector, options) =>
+    consume(store, { ...projector, ...change(projector) }, options),
+  );
 }
 
 /** Consumes with other options than the given ones. */
@@ -39,23 +53,25 @@ export const forgetsFailures: Tooth = {
 /** Gives handlers another context than they should get. */
 export function givesContext(
   lie: string,
-  change: <Tx>(given: { readonly context: HandlerContext<Tx>; readonly store: Store<Tx> }) => HandlerContext<Tx>,
+  change: <Tx>(given: {
+    readonly context: TransactionalContext<Tx>;
+    readonly store: Store<Tx>;
+  }) => TransactionalContext<Tx>,
 ): Tooth {
-  return {
-    lie,
-    consume: (store, projector, options) => {
-      const { handler } = projector;
-      if (handler.kind === "batch") return consume(store, projector, options);
-      const handle: typeof handler.handle = (event, context) => handler.handle(event, change({ context, store }));
-      return consume(store, { ...projector, handler: { kind: "each", handle } }, options);
-    },
-  };
+  return consumesProjectors(lie, (store, projector, options) => {
+    const { handler } = projector;
+    if (handler.kind === "batch") return consume(store, projector, options);
+    const handle: typeof handler.handle = (event, context) => handler.handle(event, change({ context, store }));
+    return consume(store, { ...projector, handler: { kind: "each", handle } }, options);
+  });
 }
 
 /** Calls handlers in another way. */
 export function handlesAs(
   lie: string,
-  change: <Tx>(handle: Handler<Tx, RecordedEvent>) => Handler<Tx, RecordedEvent>,
+  change: <Tx>(
+    handle: Handler<TransactionalContext<Tx>, RecordedEvent>,
+  ) => Handler<TransactionalContext<Tx>, RecordedEvent>,
 ): Tooth {
   return consumesAs(lie, ({ handler }) => ({
     handler: handler.kind === "batch" ? handler : { kind: "each", handle: change(handler.handle) },

@@ -1,13 +1,7 @@
-import {
-  consume as coreConsume,
-  defineProjector,
-  type Position,
-  START,
-  TidemarkError,
-  toPosition,
-} from "@tidemark/core";
+import { consume as coreConsume, type Position, START, TidemarkError, toPosition } from "@tidemark/core";
 import type { Adapter, AppendOutcome, AppendUnit, StoredEvent } from "@tidemark/core/spi";
 import { override, type Tooth } from "../law.ts";
+import { givesContext } from "./consuming.ts";
 
 /** What is told of every append of an adapter; `tx` is undefined outside of transactions. */
 type OnAppend<Tx> = (
@@ -174,25 +168,10 @@ export const refusesSecondWriter: Tooth = {
 };
 
 /** What `context.append` is there to avoid. */
-export const appendsAtOnce: Tooth = {
-  lie: "writes what a handler appends at once instead of with the commit",
-  consume: (store, projector, options) => {
-    const { key, start, scope, failure, handler } = projector;
-    if (handler.kind === "batch") return coreConsume(store, projector, options);
-    return coreConsume(
-      store,
-      defineProjector({
-        ...key,
-        start,
-        scope,
-        failure,
-        handle: (event, context) =>
-          handler.handle(event, { ...context, append: (request) => void context.store.append(request) }),
-      }),
-      options,
-    );
-  },
-};
+export const appendsAtOnce: Tooth = givesContext(
+  "writes what a handler appends at once instead of with the commit",
+  ({ context }) => ({ ...context, append: (request) => void context.store.append(request) }),
+);
 
 let running = 0;
 

@@ -1,4 +1,4 @@
-import { type HandlerContext, parsePosition } from "@tidemark/core";
+import { type TransactionalContext, parsePosition } from "@tidemark/core";
 import { ORDERS } from "../consumers.ts";
 import { turn } from "../expect.ts";
 import { type CrashStep, crashingAt } from "../faults.ts";
@@ -20,7 +20,7 @@ export const consumingScripts: Readonly<Record<string, Script>> = {
     };
     const store = await open({}, (real) => crashingAt(real, step, crash));
     const log = config === undefined ? store : await open({}, undefined, config);
-    const handle = async (event: Deposit, context: HandlerContext<unknown>): Promise<void> => {
+    const handle = async (event: Deposit, context: TransactionalContext<unknown>): Promise<void> => {
       armed ||= isAmount(event, 4);
       if (step === "before-handler") crash();
       await applyFor(step)(event, context);

@@ -1,0 +1,29 @@
+import { type ClaimStep, crashingAtClaim, observer, telling } from "../observers.ts";
+import { argsOf, type Script } from "../script.ts";
+
+/** The other database that has the events, if it is another one. */
+interface Elsewhere {
+  readonly config?: unknown;
+}
+
+export const observerScripts: Readonly<Record<string, Script>> = {
+  /** Observes, and says what is recorded. The handlers of the amounts in `held` never end. */
+  "observers/hang": async ({ open, consume, say, hear }, args) => {
+    const { held, config } = argsOf<Elsewhere & { readonly held: readonly number[] }>(args);
+    const store = await open({}, (real) => telling(real, (positions) => say("recorded", positions.map(String))));
+    const log = config === undefined ? store : await open({}, undefined, config);
+    const handle = async ({ data }: { readonly data: { readonly amount: number } }): Promise<void> => {
+      if (held.includes(data.amount)) await hear("never");
+    };
+    await consume(store, observer(handle), { log, leaseMs: 100 });
+  },
+
+  /** Observes one event after the other with claims, and is killed on the way of the second. */
+  "observers/claim-and-die": async ({ open, consume, die }, args) => {
+    const { step, config } = argsOf<Elsewhere & { readonly step: ClaimStep }>(args);
+    const store = await open({}, (real) => crashingAtClaim(real, step, die));
+    const log = config === undefined ? store : await open({}, undefined, config);
+    const claiming = observer(() => undefined, { name: step, dedupe: "claim", claimMs: 100, concurrency: 1 });
+    await consume(store, claiming, { log, leaseMs: 100 });
+  },
+};
