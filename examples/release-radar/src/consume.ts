@@ -1,6 +1,6 @@
 // The consuming process. The demo starts several of it and kills them; by itself:
 //
-//   node dist/consume.js [--version 2] [--file …]
+//   node dist/consume.js [--consumer radar] [--version 2] [--file …]
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createSqliteStore } from "@tidemark/adapter-sqlite";
@@ -8,12 +8,13 @@ import { consume, type EventSource, formatPosition } from "@tidemark/core";
 import { Complaint, runProgram } from "./complaint.ts";
 import type { ConsumerMessage } from "./consumer-process.ts";
 import { DEFAULT_FILE, existingFile } from "./database-file.ts";
+import { consumerName, prepareConsumer } from "./consumers.ts";
 import { wholeNumber } from "./options.ts";
-import { defineRadar } from "./radar.ts";
-import { createTables } from "./read-model.ts";
 
 /** How long to wait before asking again for a zone that somebody else holds. */
 const RETRY_MS = 50;
+/** How long to wait for being killed. */
+const HOLD_MS = 60_000;
 
 // When whoever started us is gone, by whatever signal, do not stay behind: it may have gone before we were here to
 // listen. Listening for it is no reason to stay either.
@@ -25,11 +26,13 @@ await runProgram(async () => {
   const { values } = parseArgs({
     options: {
       file: { type: "string", default: DEFAULT_FILE },
+      consumer: { type: "string", default: "radar" },
       version: { type: "string", default: "1" },
       owner: { type: "string", default: `process ${process.pid}` },
       "fetch-size": { type: "string", default: "500" },
       "lease-ms": { type: "string", default: "5000" },
       "pause-ms": { type: "string", default: "0" },
+      "hold-after": { type: "string", default: "0" },
     },
   });
   const version = wholeNumber("version", values.version, 1);
@@ -37,12 +40,15 @@ await runProgram(async () => {
   const leaseMs = wholeNumber("lease-ms", values["lease-ms"], 1);
   const pauseMs = wholeNumber("pause-ms", values["pause-ms"], 0);
 
-  await using store = await createSqliteStore({ file: existingFile(values.file) });
-  await createTables(store, version);
-  const projector = defineRadar(version);
+  const holdAfter = wholeNumber("hold-after", values["hold-after"], 0);
+  const file = existingFile(values.file);
+
+  await using store = await createSqliteStore({ file });
+  const define = await prepareConsumer(consumerName(values.consumer), { store, file, version, onWritten });
+  let written = 0;
   const options = { owner: values.owner, fetchSize, leaseMs, log: unhurried(store, pauseMs) };
   for (;;) {
-    const result = await consume(store, projector, options);
+    const result = await consume(store, define(), options);
     switch (result.kind) {
       case "busy":
         tell({ kind: "busy" });
@@ -57,11 +63,19 @@ await runProgram(async () => {
       case "stopped":
         throw result.error;
       case "disabled":
-        throw new Complaint("The projector is disabled. Nothing in this demo does that.");
+        throw new Complaint("The consumer is disabled. Nothing in this demo does that.");
       case "limit":
+      case "rejected":
       case "aborted":
         throw new Error(`Consuming ended with ${result.kind}, which nobody asked for.`);
     }
+  }
+
+  async function onWritten(): Promise<void> {
+    written += 1;
+    if (written !== holdAfter) return;
+    tell({ kind: "holding" });
+    await sleep(HOLD_MS);
   }
 });
 
@@ -72,9 +86,9 @@ function tell(message: ConsumerMessage): void {
   if (process.connected) process.send?.(message);
   else if (message.kind === "finished")
     console.log(`Handled ${message.handled} events, up to position ${message.position}.`);
-  else if (!saidBusy) {
+  else if (message.kind === "busy" && !saidBusy) {
     saidBusy = true;
-    console.log("Somebody else runs this projector. Waiting for the zone.");
+    console.log("Somebody else runs this consumer. Waiting for the zone.");
   }
 }
 

@@ -1,10 +1,14 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { Position } from "@tidemark/core";
+import type { ConsumerName } from "./consumers.ts";
 
 /** What a consuming process tells the one that started it. */
 export type ConsumerMessage =
   /** Somebody else holds the zone; it will ask again. */
   | { readonly kind: "busy" }
+  /** It has done `--hold-after` effects, and waits to be killed before the last of them counts as done. */
+  | { readonly kind: "holding" }
   /** It has caught up and ends. */
   | { readonly kind: "finished"; readonly handled: number; readonly position: string };
 
@@ -12,31 +16,63 @@ type ConsumerEnd = { readonly kind: "finished" | "killed" } | { readonly kind: "
 
 export interface ConsumerSettings {
   readonly file: string;
+  readonly consumer: ConsumerName;
+  /** Observers only. Default: never. */
+  readonly holdAfter?: number | undefined;
   readonly fetchSize: number;
   readonly leaseMs: number;
   readonly pauseMs: number;
 }
 
-/** A process of its own that runs the projector once, until it has caught up. */
+/** A process of its own that runs a consumer once, until it has caught up. */
 export interface ConsumerProcess {
   /** As which it holds the zone. */
   readonly name: string;
   /** Never rejects. */
   readonly ended: Promise<ConsumerEnd>;
   readonly hasEnded: boolean;
-  /** Resolves when it says, from now on, that somebody else holds the zone. */
-  refused(): Promise<void>;
+  /** Resolves when it says so, from now on: `"busy"`, that somebody else holds the zone; `"holding"`, that it waits. */
+  says(kind: "busy" | "holding"): Promise<void>;
   /** Without a word of warning: SIGKILL. Resolves when it is gone. */
   kill(): Promise<ConsumerEnd>;
+}
+
+/** The log is consumed in about so many transactions, whatever its size, so that there is time to be killed. */
+const BATCHES = 200;
+/** Events in each, at least. */
+const LEAST = 20;
+const PAUSE_MS = 6;
+/** Short, so that nobody waits long for the zone of a process that is dead. */
+const LEASE_MS = 400;
+
+/** Settings with which there is time to be killed, and nobody waits long afterwards. */
+export function unhurried(what: Pick<ConsumerSettings, "file" | "consumer">, head: Position): ConsumerSettings {
+  return {
+    ...what,
+    leaseMs: LEASE_MS,
+    pauseMs: PAUSE_MS,
+    fetchSize: Math.max(LEAST, Math.ceil(Number(head) / BATCHES)),
+  };
 }
 
 const PROGRAM = fileURLToPath(new URL("./consume.js", import.meta.url));
 
 export function startConsumer(name: string, settings: ConsumerSettings): ConsumerProcess {
-  const { file, fetchSize, leaseMs, pauseMs } = settings;
-  const args = ["--file", file, "--owner", name, "--fetch-size", `${fetchSize}`, "--lease-ms", `${leaseMs}`];
+  const { file, consumer, fetchSize, leaseMs, pauseMs, holdAfter = 0 } = settings;
+  const args = [
+    "--file",
+    file,
+    "--consumer",
+    consumer,
+    "--owner",
+    name,
+    "--fetch-size",
+    `${fetchSize}`,
+    "--lease-ms",
+    `${leaseMs}`,
+  ];
   // The channel is more than a way to talk: it closes when we die, however that happens, and then the child goes too.
-  const child = fork(PROGRAM, [...args, "--pause-ms", `${pauseMs}`], {
+  const child = fork(PROGRAM, [...args, "--pause-ms", `${pauseMs}`, "--hold-after", `${holdAfter}`], {
     execArgv: [],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
@@ -48,10 +84,10 @@ export function startConsumer(name: string, settings: ConsumerSettings): Consume
     get hasEnded() {
       return hasEnded;
     },
-    refused: () =>
+    says: (kind) =>
       new Promise((resolve) => {
         const listen = (message: unknown): void => {
-          if (!isMessage(message) || message.kind !== "busy") return;
+          if (!isMessage(message) || message.kind !== kind) return;
           child.off("message", listen);
           resolve();
         };

@@ -12,12 +12,18 @@ export interface CrashOptions {
 }
 
 export type CrashReport =
-  /** Two processes run the same projector: one holds the zone, the other is told that it is busy. */
+  /** Two processes run the same consumer: one holds the zone, the other is told that it is busy. */
   | { readonly kind: "busy"; readonly holder: string; readonly waiting: string }
   /** `position` is the checkpoint that the dead process has left. */
-  | { readonly kind: "killed"; readonly name: string; readonly position: Position }
+  | { readonly kind: "killed"; readonly name: string; readonly position: Position; readonly head: Position }
   | { readonly kind: "taken-over"; readonly name: string; readonly milliseconds: number }
-  | { readonly kind: "finished"; readonly name: string; readonly position: Position };
+  | { readonly kind: "finished"; readonly name: string; readonly position: Position; readonly head: Position };
+
+interface Look {
+  readonly position: Position;
+  readonly owner: string | undefined;
+  readonly head: Position;
+}
 
 /** Kills come before this share of the log, so that there is always something left to do. */
 const LAST_KILL = 0.8;
@@ -48,7 +54,7 @@ export async function consumeThroughCrashes(
   }
 
   function start(): ConsumerProcess {
-    const process = startConsumer(`consumer ${started.length + 1}`, settings);
+    const process = startConsumer(`${settings.consumer} ${started.length + 1}`, settings);
     started.push(process);
     return process;
   }
@@ -61,14 +67,15 @@ export async function consumeThroughCrashes(
     await sleep(randomInt(KILL_WITHIN_MS));
     const wasKilled = (await victim.kill()).kind === "killed";
     await endOf(victim);
-    report({ kind: wasKilled ? "killed" : "finished", name: victim.name, position: (await look()).position });
+    const { position, head } = await look();
+    report({ kind: wasKilled ? "killed" : "finished", name: victim.name, position, head });
     return wasKilled;
   }
 
   async function finishWithTwo(one: ConsumerProcess, other: ConsumerProcess): Promise<void> {
     const { owner } = await until(one, (now) => now.owner === one.name || now.owner === other.name);
     const [holder, waiting] = owner === other.name ? [other, one] : [one, other];
-    await Promise.race([waiting.refused(), waiting.ended, holder.ended]);
+    await Promise.race([waiting.says("busy"), waiting.ended, holder.ended]);
     if (!waiting.hasEnded) report({ kind: "busy", holder: holder.name, waiting: waiting.name });
     if (kills > 0 && (await killAfter(holder, latestKill))) {
       const killedAt = performance.now();
@@ -79,19 +86,17 @@ export async function consumeThroughCrashes(
       await until(process, () => false);
       await endOf(process);
     }
-    report({ kind: "finished", name: waiting.name, position: (await look()).position });
+    const { position, head } = await look();
+    report({ kind: "finished", name: waiting.name, position, head });
   }
 
-  async function look(): Promise<{ readonly position: Position; readonly owner: string | undefined }> {
+  async function look(): Promise<Look> {
     const segment = (await store.consumers.get(consumer))?.segments[0];
-    return { position: segment?.position ?? START, owner: segment?.owner };
+    return { position: segment?.position ?? START, owner: segment?.owner, head: await store.head() };
   }
 
   /** Looks again and again, also until the process that is expected to act has ended. */
-  async function until(
-    actor: ConsumerProcess,
-    reached: (now: Awaited<ReturnType<typeof look>>) => boolean,
-  ): Promise<Awaited<ReturnType<typeof look>>> {
+  async function until(actor: ConsumerProcess, reached: (now: Look) => boolean): Promise<Look> {
     let last = await look();
     let movedAt = performance.now();
     for (;;) {

@@ -13,14 +13,28 @@ export interface ReleasePublished {
   readonly precision: Precision;
 }
 
+/** A stable release that prereleases led up to. The saga in trains.ts appends it. */
+export interface TrainArrived {
+  readonly package: string;
+  readonly train: string;
+  readonly prereleases: number;
+  readonly days: number;
+}
+
 /** Every event of this application. A type alias or an interface: consumers get their handlers' types from it. */
 export interface RadarEvents {
   readonly "release-published": ReleasePublished;
+  readonly "train-arrived": TrainArrived;
 }
 
 /** What the log calls a package. */
 export function packageAggregate(name: string): AggregateInput {
   return { type: "package", id: name };
+}
+
+/** An aggregate of its own: nothing but releases happens to a package, whoever follows them. */
+export function trainAggregate(name: string, train: string): AggregateInput {
+  return { type: "train", id: `${name}@${train}` };
 }
 
 /** The event of a release. Its id follows from the release, so that importing twice is recognised. */

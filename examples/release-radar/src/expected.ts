@@ -1,6 +1,7 @@
 import semver from "semver";
 import type { MonthRow, PaceRow, ReadModel, VersionRow } from "./read-model.ts";
 import type { Release } from "./releases.ts";
+import type { TrainRow } from "./train-table.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 
@@ -17,9 +18,44 @@ export function expectedTables(releases: readonly Release[]): ReadModel {
   };
 }
 
+/** The saga's table, likewise: of each stable release that prereleases led up to. */
+export function expectedTrains(releases: readonly Release[]): readonly TrainRow[] {
+  const trains = groupBy(releases, (release) => `${release.package} ${stableOf(release.version)}`);
+  return [...trains.values()].flatMap((train) => {
+    const arrival = train.findIndex((release) => isStable(release.version));
+    const [first, stable] = [train[0], train[arrival]];
+    if (first === undefined || stable === undefined || arrival === 0) return [];
+    const [from, to] = [first, stable].map((release) => Math.floor(release.publishedOn.getTime() / DAY));
+    return [
+      {
+        package: stable.package,
+        train: stableOf(stable.version),
+        first_day: isoDay(from),
+        stable_day: isoDay(to),
+        days: (to ?? 0) - (from ?? 0),
+        prereleases: arrival,
+      },
+    ];
+  });
+}
+
+/** The announcements, without their positions: of each X.0.0, unless X is a date. */
+export function expectedAnnouncements(releases: readonly Release[]): readonly string[] {
+  return releases
+    .filter(({ version }) => isStable(version) && /^\d+\.0\.0$/.test(version))
+    .filter(({ version }) => semver.major(version) > 0 && semver.major(version) < 10_000)
+    .map((release) => `${release.publishedOn.toISOString().slice(0, 10)} ${release.package} ${release.version}`);
+}
+
 /** Whether a version counts as stable: it is a semantic version, if only a loose one, and not a prerelease. */
 export function isStable(version: string): boolean {
   return semver.valid(version, { loose: true }) !== null && semver.prerelease(version, { loose: true }) === null;
+}
+
+/** 5.0.0 for 5.0.0-beta.1. */
+function stableOf(version: string): string {
+  const parsed = semver.parse(version, { loose: true });
+  return parsed === null ? version : `${parsed.major}.${parsed.minor}.${parsed.patch}`;
 }
 
 function monthRows(name: string, history: readonly Release[]): readonly MonthRow[] {

@@ -1,12 +1,14 @@
-// The demo: real events go into a SQLite file, a projector is killed on its way through them, and its tables are right.
+// The demo: real events go into a SQLite file; a projector, a saga and an observer are killed on their way through them;
+// one event cannot be handled until the handler is mended; and in the end everything is right.
 import { createSqliteStore, type SqliteStore } from "@tidemark/adapter-sqlite";
-import Database from "better-sqlite3";
+import { announce, followTrains, parkAndMend } from "./chapters.ts";
 import { showYears } from "./chart.ts";
 import { compareTables } from "./compare.ts";
 import { runProgram } from "./complaint.ts";
+import { unhurried } from "./consumer-process.ts";
 import { consumeThroughCrashes } from "./crashes.ts";
-import { freshFile } from "./database-file.ts";
-import { expectedTables } from "./expected.ts";
+import { freshFile, reading } from "./database-file.ts";
+import { expectedTables, expectedTrains } from "./expected.ts";
 import { importReleases } from "./import-releases.ts";
 import { type DemoOptions, parseDemoOptions, USAGE } from "./options.ts";
 import { perSecond, showProgress } from "./progress.ts";
@@ -16,15 +18,12 @@ import { readReleases, type Release } from "./releases.ts";
 import { showChapter, showCrash, showNextSteps, showTitle } from "./story.ts";
 import { showPackages } from "./table.ts";
 import { count, createTerminal, plural, type Terminal } from "./terminal.ts";
+import { readTrains } from "./train-table.ts";
+import { readArrivals, toArrival } from "./trains.ts";
 import { showComparison } from "./verdict.ts";
 
 /** Of the read model. */
 const VERSION = 1;
-/** The log is consumed in about so many transactions, whatever its size, so that there is time to be killed. */
-const BATCHES = 200;
-const PAUSE_MS = 8;
-/** Short, so that nobody waits long for the zone of a process that is dead. */
-const LEASE_MS = 400;
 
 // Whoever was reading has gone, as `head` does: nobody is left to tell a story to.
 process.stdout.on("error", () => process.exit(1));
@@ -41,10 +40,16 @@ await runProgram(async () => {
   showTitle(terminal, releases);
   await using store = await createSqliteStore({ file });
   await fillLog(terminal, store, releases);
-  await project(terminal, store, { ...options, file });
-  const isRight = conclude(terminal, releases, file);
+  const demo = { ...options, file };
+  await project(terminal, store, demo);
+  await followTrains(terminal, store, demo);
+  const verdicts = [
+    await announce(terminal, store, releases, demo),
+    await parkAndMend(terminal, store, releases, file),
+    await conclude(terminal, store, releases, file),
+  ];
   showNextSteps(terminal, file, options.limit);
-  return isRight ? 0 : 1;
+  return verdicts.every(Boolean) ? 0 : 1;
 });
 
 async function fillLog(terminal: Terminal, store: SqliteStore, releases: readonly Release[]): Promise<void> {
@@ -63,31 +68,29 @@ async function fillLog(terminal: Terminal, store: SqliteStore, releases: readonl
 /** Everything is consumed in other processes; this one only watches the file. */
 async function project(terminal: Terminal, store: SqliteStore, { file, kills }: DemoOptions): Promise<void> {
   showChapter(terminal, "A projector is killed on its way through them");
-  const head = await store.head();
-  const db = new Database(file, { readonly: true });
-  try {
-    const settings = { file, leaseMs: LEASE_MS, pauseMs: PAUSE_MS, fetchSize: Math.ceil(Number(head) / BATCHES) };
-    await consumeThroughCrashes({ store, consumer: defineRadar(VERSION).key, kills, settings }, (event) =>
-      showCrash(terminal, event, { head, applied: countReleases(db, VERSION) }),
-    );
-  } finally {
-    db.close();
-  }
+  const settings = unhurried({ file, consumer: "radar" }, await store.head());
+  await consumeThroughCrashes({ store, consumer: defineRadar(VERSION).key, kills, settings }, (event) => {
+    const releases = reading(file, (db) => countReleases(db, VERSION));
+    showCrash(terminal, event, `its tables count ${plural(releases, "release")}`);
+  });
 }
 
 /** Returns whether the tables are right. */
-function conclude(terminal: Terminal, releases: readonly Release[], file: string): boolean {
-  const db = new Database(file, { readonly: true });
-  try {
-    const found = readTables(db, VERSION);
-    showChapter(terminal, "Its tables against the input, row by row");
-    const isRight = showComparison(terminal, compareTables(expectedTables(releases), found));
-    showChapter(terminal, "What the tables say");
-    showPackages(terminal, found);
-    terminal.line();
-    showYears(terminal, found);
-    return isRight;
-  } finally {
-    db.close();
-  }
+async function conclude(
+  terminal: Terminal,
+  store: SqliteStore,
+  releases: readonly Release[],
+  file: string,
+): Promise<boolean> {
+  showChapter(terminal, "All tables against the input, row by row");
+  const found = reading(file, (db) => ({ ...readTables(db, VERSION), trains: readTrains(db) }));
+  const arrivals = await readArrivals(store);
+  const trains = expectedTrains(releases);
+  const expected = { ...expectedTables(releases), trains, arrivals: trains.map(toArrival) };
+  const isRight = showComparison(terminal, compareTables(expected, { ...found, arrivals }));
+  showChapter(terminal, "What the tables say");
+  showPackages(terminal, found);
+  terminal.line();
+  showYears(terminal, found);
+  return isRight;
 }

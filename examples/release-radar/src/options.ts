@@ -4,7 +4,7 @@ import { DEFAULT_FILE } from "./database-file.ts";
 
 export interface DemoOptions {
   readonly file: string;
-  /** How often the consuming process is killed. */
+  /** How often the projector is killed; the saga and the observer at most twice. */
   readonly kills: number;
   /** Only the first so many releases. */
   readonly limit: number;
@@ -13,8 +13,9 @@ export interface DemoOptions {
 export const USAGE = `Usage: npm run demo -- [options]
 
   --file <path>   where to put the database; must not exist yet
-                  default: examples/release-radar/.data/release-radar.sqlite, made anew each time
-  --kills <n>     how often the consuming process is killed, default 5
+                  default: examples/release-radar/.data/release-radar.sqlite, made anew each time;
+                  announcements are written beside it
+  --kills <n>     how often the projector is killed, default 5; the others at most twice
   --limit <n>     import only the first n releases, default all`;
 
 /** Undefined when help was asked for. */

@@ -1,22 +1,33 @@
-import { defineProjector, type Projector } from "@tidemark/core";
+import { defineProjector, type FailurePolicy, type Projector } from "@tidemark/core";
 import type { Database } from "better-sqlite3";
 import semver from "semver";
 import type { RadarEvents } from "./events.ts";
 import { type TableNames, tablesOf } from "./read-model.ts";
+import type { Precision } from "./releases.ts";
+
+export interface RadarOptions {
+  /** The precisions that it understands. Default: all there are. */
+  readonly understands?: readonly Precision[] | undefined;
+  readonly failure?: FailurePolicy | undefined;
+}
 
 /**
  * The projector that keeps the radar's tables. It only ever adds to what is there, and knows nothing of crashes: an
  * event that was applied twice or not at all would stay visible in every count and sum. That this does not happen is
  * what `context.tx` is for: what is written through it commits together with the checkpoint, or not at all.
  */
-export function defineRadar(version: number): Projector<Database> {
+export function defineRadar(version: number, options: RadarOptions = {}): Projector<Database> {
+  const { understands = ["day", "second"], failure } = options;
   const sql = statements(tablesOf(version));
   return defineProjector<Database, RadarEvents>({
     name: "release-radar",
     version,
+    failure,
     handlers: {
       "release-published": (event, { tx }) => {
-        const { version, prerelease } = event.data;
+        const { version, prerelease, precision } = event.data;
+        if (!understands.includes(precision))
+          throw new Error(`What is the day of a release with precision "${precision}"?`);
         const name = event.aggregate.id;
         const day = event.occurredOn.toISOString().slice(0, 10);
         const stable = prerelease === null ? 1 : 0;

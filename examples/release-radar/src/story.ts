@@ -1,8 +1,9 @@
 import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Position } from "@tidemark/core";
+import type { AnnouncingKill } from "./announcing.ts";
 import type { CrashReport } from "./crashes.ts";
 import { DEFAULT_FILE, fromHere } from "./database-file.ts";
+import type { Parked } from "./mending.ts";
 import type { Release } from "./releases.ts";
 import { count, plural, type Terminal } from "./terminal.ts";
 
@@ -25,33 +26,49 @@ export function showChapter(terminal: Terminal, title: string): void {
   terminal.line(terminal.paint("bold", `${++chapters}  ${title}`));
 }
 
-/** `applied`: how many releases the tables count at this moment. */
-export function showCrash(
-  terminal: Terminal,
-  event: CrashReport,
-  { head, applied }: { readonly head: Position; readonly applied: number },
-): void {
+/** `applied`: what its tables say at this moment. */
+export function showCrash(terminal: Terminal, event: CrashReport, applied: string): void {
   switch (event.kind) {
     case "killed": {
-      const checkpoint = `checkpoint ${count(event.position).padStart(6)} of ${count(head)}`;
-      const killed = terminal.paint("red", "kill -9");
-      return terminal.line(
-        `   ${killed}  ${event.name}  ${checkpoint}, its tables count ${plural(applied, "release")}`,
-      );
+      const checkpoint = `checkpoint ${count(event.position).padStart(6)} of ${count(event.head)}`;
+      return terminal.line(`   ${terminal.paint("red", "kill -9")}  ${event.name}  ${checkpoint}, ${applied}`);
     }
     case "busy":
       return terminal.line(
-        `   ${event.holder} is at work. ${event.waiting} runs the same projector: the zone is busy, it waits.`,
+        `   ${event.holder} is at work. ${event.waiting} runs the same consumer: the zone is busy, it waits.`,
       );
     case "taken-over":
       return terminal.line(`   ${event.name} took over ${count(Math.round(event.milliseconds))} ms after the kill.`);
     case "finished": {
-      const position = `checkpoint ${count(event.position)} of ${count(head)}`;
-      return terminal.line(
-        `   ${terminal.paint("green", "done")}     ${event.name}  ${position}, its tables count ${plural(applied, "release")}`,
-      );
+      const checkpoint = `checkpoint ${count(event.position).padStart(6)} of ${count(event.head)}`;
+      return terminal.line(`   ${terminal.paint("green", "done")}     ${event.name}  ${checkpoint}, ${applied}`);
     }
   }
+}
+
+export function showAnnouncingKill(terminal: Terminal, { name, line }: AnnouncingKill): void {
+  terminal.line(`   ${terminal.paint("red", "kill -9")}  ${name}  after it wrote: ${line}`);
+}
+
+/** Lines that are in a file twice are shown. */
+export function showAnnouncements(terminal: Terminal, file: string, lines: readonly string[]): void {
+  const repeated = lines.filter((line, index) => lines.indexOf(line) < index);
+  const all = `${fromHere(file)}  ${plural(lines.length, "line")}`;
+  if (repeated.length === 0) return terminal.line(`   ${all}, each once`);
+  terminal.line(`   ${all}, written more than once:`);
+  for (const line of new Set(repeated))
+    terminal.line(`     ${lines.filter((other) => other === line).length} × ${line}`);
+}
+
+/** What stands in the way, and how much behind it. */
+export function showParked(terminal: Terminal, { failed, waiting }: Parked): void {
+  for (const { event, cause, attempts } of failed) {
+    terminal.line(
+      `   ${terminal.paint("red", "parked")}   ${event.id}, position ${count(event.position)}, after ${plural(attempts, "attempt")}`,
+    );
+    terminal.line(`            ${cause?.name}: ${cause?.message}`);
+  }
+  terminal.line(`   waiting  ${plural(waiting, "later release")} of the same package, in order`);
 }
 
 /** Every command works as it is printed, from the directory in which the demo was started. */
@@ -63,9 +80,9 @@ export function showNextSteps(terminal: Terminal, file: string, limit: number): 
   const damage = "update radar_v1_pace set longest_gap = 0 where releases = (select min(releases) from radar_v1_pace)";
   const steps = [
     [
-      "Build the tables a second time beside the first, from the same events:",
-      `node ${program("consume")} --version 2${ofFile}`,
-      `${verify} --version 2`,
+      "Build the tables once more beside the others, from the same events:",
+      `node ${program("consume")} --version 3${ofFile}`,
+      `${verify} --version 3`,
     ],
     [
       "Damage a row, and see the comparison find it:",

@@ -6,10 +6,11 @@ import Database from "better-sqlite3";
 import { compareTables } from "./compare.ts";
 import { Complaint, runProgram } from "./complaint.ts";
 import { DEFAULT_FILE, existingFile } from "./database-file.ts";
-import { expectedTables } from "./expected.ts";
+import { expectedTables, expectedTrains } from "./expected.ts";
 import { wholeNumber } from "./options.ts";
 import { hasTables, readTables } from "./read-model.ts";
 import { readReleases } from "./releases.ts";
+import { readTrains } from "./train-table.ts";
 import { showComparison } from "./verdict.ts";
 import { createTerminal } from "./terminal.ts";
 
@@ -28,8 +29,10 @@ await runProgram(async () => {
     if (!hasTables(db, version)) {
       throw new Complaint(`${values.file} has no tables of version ${version}. Build them with dist/consume.js.`);
     }
-    const found = readTables(db, version);
-    return showComparison(createTerminal(), compareTables(expectedTables(readReleases(limit)), found)) ? 0 : 1;
+    const found = { ...readTables(db, version), trains: readTrains(db) };
+    const releases = readReleases(limit);
+    const trains = found.trains === undefined ? undefined : expectedTrains(releases);
+    return showComparison(createTerminal(), compareTables({ ...expectedTables(releases), trains }, found)) ? 0 : 1;
   } finally {
     db.close();
   }

@@ -28,7 +28,7 @@ function dyingAt(position: bigint): Projector<Database> {
   if (handler.kind !== "each") throw new Error("The radar takes one event at a time.");
   return {
     ...radar,
-    failure: { ...radar.failure, attempts: 1 },
+    failure: { ...radar.failure, attempts: 1, then: "stop" },
     handler: {
       kind: "each",
       handle: async (event, context) => {
