@@ -13,26 +13,33 @@ export interface Scene<Tx> extends Bench<Tx> {
 }
 
 export interface SceneLaw extends Omit<Law, "id" | "check"> {
-  /** What follows `consuming/`. */
+  /** What follows the group in the id. */
   readonly name: string;
   readonly check: <Tx>(scene: Scene<Tx>) => Promise<void>;
 }
 
-/** The law with the events beside the state. */
-export function withOwnLog({ name, check, ...law }: SceneLaw): Law {
-  return { ...law, id: `consuming/${name}`, check: (bench) => check(scene(bench, bench.store, undefined)) };
-}
-
-/** The law with the events in another log. */
-export function withForeignLog({ name, check, ...law }: SceneLaw): Law {
+/** Makes laws of a group out of what they say about a scene. */
+export function lawsAbout(group: string): {
+  /** The law with the events beside the state. */
+  readonly withOwnLog: (law: SceneLaw) => Law;
+  /** The law with the events in another log. */
+  readonly withForeignLog: (law: SceneLaw) => Law;
+} {
   return {
-    ...law,
-    id: `consuming/foreign-log/${name}`,
-    promise: `${law.promise.slice(0, -1)}, also when the events are in another log.`,
-    check: async (bench) => {
-      const elsewhere = await bench.another();
-      return check(scene(bench, await elsewhere.open(), elsewhere.database));
-    },
+    withOwnLog: ({ name, check, ...law }) => ({
+      ...law,
+      id: `${group}/${name}`,
+      check: (bench) => check(scene(bench, bench.store, undefined)),
+    }),
+    withForeignLog: ({ name, check, ...law }) => ({
+      ...law,
+      id: `${group}/foreign-log/${name}`,
+      promise: `${law.promise.slice(0, -1)}, also when the events are in another log.`,
+      check: async (bench) => {
+        const elsewhere = await bench.another();
+        return check(scene(bench, await elsewhere.open(), elsewhere.database));
+      },
+    }),
   };
 }
 

@@ -1,6 +1,5 @@
 import {
   type AppendRequest,
-  type ConsumeOptions,
   type ConsumeResult,
   defineProjector,
   type ConsumerKind,
@@ -8,7 +7,6 @@ import {
   type Expected,
   type TransactionalContext,
   isTidemarkError,
-  type Projector,
   type RecordedEvent,
   type Store,
   TidemarkError,
@@ -18,7 +16,7 @@ import { declare, enter, inherit, ORDERS, threeSteps } from "../consumers.ts";
 import { account, deposit } from "../events.ts";
 import { assert, collect, eventually, FULFILLED, fulfils, type Gate, gate, outcome, refuses, turn } from "../expect.ts";
 import { changeRecords, CRASH_STEPS, crashingAt, unavailable, unaware, vanishing } from "../faults.ts";
-import { type Bench, type Law, override } from "../law.ts";
+import { type Law, override } from "../law.ts";
 import {
   commitsAs,
   consumesAs,
@@ -45,26 +43,12 @@ import {
   unless,
 } from "../lies/zones.ts";
 import { applied, apply, applyFor, batchProjector, type Deposit, isAmount, projector } from "../projectors.ts";
-import type { TestDatabase } from "../subject.ts";
+import { lawsAbout, type Scene, type SceneLaw } from "../scene.ts";
 
-/** What a law about consuming has: state in one database, and a log that may be in another one. */
-interface Scene<Tx> extends Bench<Tx> {
-  /** Where the events are. */
-  readonly log: Store<Tx>;
-  /** The database of {@link log}, when it is not that of the state. */
-  readonly elsewhere: TestDatabase<Tx> | undefined;
-  /** One cycle, with the state in `store` and the events in {@link log}. */
-  run(projector: Projector<Tx>, options?: ConsumeOptions, store?: Store<Tx>): Promise<ConsumeResult>;
-}
-
-interface ConsumingLaw extends Omit<Law, "id" | "check"> {
-  /** What follows `consuming/`. */
-  readonly name: string;
-  check<Tx>(scene: Scene<Tx>): Promise<void>;
-}
+const { withOwnLog, withForeignLog } = lawsAbout("consuming");
 
 /** These hold with the events beside the state, and with the events in another log. */
-const inAnyLog: readonly ConsumingLaw[] = [
+const inAnyLog: readonly SceneLaw[] = [
   {
     name: "projector/starts-at-zero",
     promise: "A projector starts at the beginning of the log.",
@@ -840,7 +824,7 @@ const inAnyLog: readonly ConsumingLaw[] = [
 ];
 
 /** These say nothing about where the events are, or take too long to be said twice. */
-const inOwnLog: readonly ConsumingLaw[] = [
+const inOwnLog: readonly SceneLaw[] = [
   {
     name: "transient/lasting",
     promise: "When a transient failure lasts, the cycle ends with it, and the checkpoint stays before the event.",
@@ -883,29 +867,7 @@ export const consumingLaws: readonly Law[] = [
   ...inAnyLog.map(withForeignLog),
 ];
 
-function withOwnLog({ name, check, ...law }: ConsumingLaw): Law {
-  return { ...law, id: `consuming/${name}`, check: (bench) => check(scene(bench, bench.store, undefined)) };
-}
-
-function withForeignLog({ name, check, ...law }: ConsumingLaw): Law {
-  return {
-    ...law,
-    id: `consuming/foreign-log/${name}`,
-    promise: `${law.promise.slice(0, -1)}, also when the events are in another log.`,
-    check: async (bench) => {
-      const elsewhere = await bench.another();
-      return check(scene(bench, await elsewhere.open(), elsewhere.database));
-    },
-  };
-}
-
-function scene<Tx>(bench: Bench<Tx>, log: Store<Tx>, elsewhere: TestDatabase<Tx> | undefined): Scene<Tx> {
-  const run: Scene<Tx>["run"] = (consumer, options, store = bench.store) =>
-    bench.consume(store, consumer, { log, ...options });
-  return { ...bench, log, elsewhere, run };
-}
-
-function startsAtHead(kind: ConsumerKind): ConsumingLaw {
+function startsAtHead(kind: ConsumerKind): SceneLaw {
   return {
     name: `${kind}/starts-at-head`,
     promise: `A new ${kind} starts at the head of the log.`,
@@ -920,7 +882,7 @@ function startsAtHead(kind: ConsumerKind): ConsumingLaw {
   };
 }
 
-function detectsEnding(how: "commit" | "rollback"): ConsumingLaw {
+function detectsEnding(how: "commit" | "rollback"): SceneLaw {
   return {
     name: `handler/${how}-detected`,
     promise: `A handler that ends the lent transaction by a ${how} is detected, and its batch does not count.`,

@@ -41,7 +41,9 @@ import {
   withGaps,
 } from "../observers.ts";
 import { type Deposit, isAmount } from "../projectors.ts";
-import { type Scene, type SceneLaw, withForeignLog, withOwnLog } from "../scene.ts";
+import { lawsAbout, type Scene, type SceneLaw } from "../scene.ts";
+
+const { withOwnLog, withForeignLog } = lawsAbout("consuming");
 
 /** These hold with the events beside the state, and with the events in another log. */
 const inAnyLog: readonly SceneLaw[] = [

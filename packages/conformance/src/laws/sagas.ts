@@ -1,7 +1,5 @@
 import {
   type AppendRequest,
-  type ConsumeOptions,
-  type ConsumeResult,
   defineSaga,
   type Deadline,
   type FencedTransaction,
@@ -14,7 +12,7 @@ import { enter, ORDERS, takeOver } from "../consumers.ts";
 import { account } from "../events.ts";
 import { assert, atOnce, collect, eventually, fulfils, gate, later, refuses } from "../expect.ts";
 import { CRASH_STEPS, crashingAt, unavailable, vanishing } from "../faults.ts";
-import { type Bench, type Law, override } from "../law.ts";
+import { type Law, override } from "../law.ts";
 import {
   afterwards,
   callsHandlers,
@@ -55,26 +53,13 @@ import {
   trails,
   type TrailState,
 } from "../sagas.ts";
+import { lawsAbout, type Scene, type SceneLaw } from "../scene.ts";
 import type { TestDatabase } from "../subject.ts";
 
-/** What a law about sagas has: state in one database, and a log that may be in another one. */
-interface Scene<Tx> extends Bench<Tx> {
-  /** Where the events are. */
-  readonly log: Store<Tx>;
-  /** The database of {@link log}, when it is not that of the state. */
-  readonly elsewhere: TestDatabase<Tx> | undefined;
-  /** One cycle, with the state in `store` and the events in {@link log}. */
-  run(saga: SagaConsumer<Tx>, options?: ConsumeOptions, store?: Store<Tx>): Promise<ConsumeResult>;
-}
-
-interface SagaLaw extends Omit<Law, "id" | "check"> {
-  /** What follows `sagas/`. */
-  readonly name: string;
-  check<Tx>(scene: Scene<Tx>): Promise<void>;
-}
+const { withOwnLog, withForeignLog } = lawsAbout("sagas");
 
 /** These hold with the events beside the state, and with the events in another log. */
-const inAnyLog: readonly SagaLaw[] = [
+const inAnyLog: readonly SceneLaw[] = [
   {
     name: "starts-at-head",
     promise: "A new saga consumer gets only what happens after its first cycle.",
@@ -975,7 +960,7 @@ const inAnyLog: readonly SagaLaw[] = [
 ];
 
 /** These say nothing about where the events are. */
-const inOwnLog: readonly SagaLaw[] = [
+const inOwnLog: readonly SceneLaw[] = [
   {
     name: "find/none",
     promise: "Where no saga has the association none is found, and that is no error.",
@@ -1326,27 +1311,6 @@ export const sagaLaws: readonly Law[] = [
   ...fencedLaws,
   ...inAnyLog.map(withForeignLog),
 ];
-
-function withOwnLog({ name, check, ...law }: SagaLaw): Law {
-  return { ...law, id: `sagas/${name}`, check: (bench) => check(scene(bench, bench.store, undefined)) };
-}
-
-function withForeignLog({ name, check, ...law }: SagaLaw): Law {
-  return {
-    ...law,
-    id: `sagas/foreign-log/${name}`,
-    promise: `${law.promise.slice(0, -1)}, also when the events are in another log.`,
-    check: async (bench) => {
-      const elsewhere = await bench.another();
-      return check(scene(bench, await elsewhere.open(), elsewhere.database));
-    },
-  };
-}
-
-function scene<Tx>(bench: Bench<Tx>, log: Store<Tx>, elsewhere: TestDatabase<Tx> | undefined): Scene<Tx> {
-  const run: Scene<Tx>["run"] = (saga, options, store = bench.store) => bench.consume(store, saga, { log, ...options });
-  return { ...bench, log, elsewhere, run };
-}
 
 const HOUR_MS = 3_600_000;
 const REACTIONS = "reactions";
