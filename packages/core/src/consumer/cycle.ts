@@ -1,12 +1,12 @@
 import { isTidemarkError, isTransient } from "../errors.ts";
 import type { RecordedEvent } from "../event.ts";
-import { resolveRetry } from "../store/options.ts";
 import type { EventSource, Store } from "../store/store.ts";
 import { backoff, linkSignals, sleep } from "../store/timing.ts";
 import { createFlakeGenerator } from "../values/flake.ts";
 import type { Position } from "../values/position.ts";
 import { type BatchReport, runBatch } from "./batch.ts";
 import type { ConsumeResult } from "./consume.ts";
+import { TRANSIENT_RETRY } from "./failure.ts";
 import { HandlerFailure, StopRequested } from "./interruptions.ts";
 import { notify, type Observation, type Observe } from "./observation.ts";
 import { park } from "./parking.ts";
@@ -39,15 +39,6 @@ interface Failing {
   readonly recorded: boolean;
 }
 
-export const TRANSIENT_RETRY: ReturnType<typeof resolveRetry> = resolveRetry(
-  "retry",
-  {},
-  {
-    attempts: 8,
-    minDelayMs: 20,
-    maxDelayMs: 2_000,
-  },
-);
 const EMPTY_PAGE: readonly RecordedEvent[] = [];
 
 /** One cycle of a consumer whose effects and checkpoint are one transaction. */

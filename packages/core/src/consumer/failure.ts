@@ -27,6 +27,13 @@ export interface ResolvedFailurePolicy {
   readonly maxParked: number;
 }
 
+/** How a cycle waits out transient failures in a row, before it gives up with the last one. */
+export const TRANSIENT_RETRY: Pick<ResolvedFailurePolicy, "attempts" | "minDelayMs" | "maxDelayMs"> = Object.freeze({
+  attempts: 8,
+  minDelayMs: 20,
+  maxDelayMs: 2_000,
+});
+
 export function resolveFailure(policy: FailurePolicy = {}, byDefault: "stop" | "park"): ResolvedFailurePolicy {
   const then = policy.then ?? byDefault;
   if (then !== "stop" && then !== "skip" && then !== "park") {

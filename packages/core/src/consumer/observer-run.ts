@@ -3,8 +3,8 @@ import type { RecordedEvent } from "../event.ts";
 import type { EventSource, Store } from "../store/store.ts";
 import { backoff, linkSignals, sleep } from "../store/timing.ts";
 import { toPosition } from "../values/position.ts";
-import { TRANSIENT_RETRY } from "./cycle.ts";
 import type { HandlerContext } from "./definition.ts";
+import { TRANSIENT_RETRY } from "./failure.ts";
 import type { Executor, Observer } from "./observer.ts";
 
 /** What became of one event in an observer's hands. */
