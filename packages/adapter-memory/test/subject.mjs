@@ -21,6 +21,9 @@ export const memory = {
         read: (key) => database.table(TABLE).get(key),
         // What cannot be cloned cannot be stored.
         fail: (tx) => tx.table(TABLE).set("fail", () => undefined),
+        // A table is there as soon as it has a row.
+        define: (tx, table) => tx.table(table).set("first", "row"),
+        defined: async (table) => (await database.table(table).entries()).size > 0,
         end: async (tx, how) => (how === "commit" ? tx.commit() : tx.rollback()),
       },
       begin: async () => {

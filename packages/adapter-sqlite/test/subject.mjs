@@ -98,6 +98,8 @@ function effectsOn(handle) {
       return typeof row === "string" ? row : undefined;
     },
     fail: async (tx) => void tx.prepare("insert into effects values ('fail', null)").run(),
+    define: async (tx, table) => void tx.exec(`create table ${table} (key text)`),
+    defined: async (table) => handle.prepare("select 1 from sqlite_schema where name = ?").get(table) !== undefined,
     end: async (tx, how) => void tx.exec(how),
   };
 }

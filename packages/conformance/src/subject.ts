@@ -40,6 +40,10 @@ export interface Effects<Tx> {
    * with the driver's own error; a handler may catch it.
    */
   fail(tx: Tx): Promise<void>;
+  /** Makes a table of the application's own, by a statement of the transaction. */
+  define(tx: Tx, table: string): Promise<void>;
+  /** Whether the table is there, read beside all transactions. */
+  defined(table: string): Promise<boolean>;
   /** Ends the transaction behind the library's back. Where handles forbid it, the promise rejects. */
   end(tx: Tx, how: "commit" | "rollback"): Promise<void>;
 }

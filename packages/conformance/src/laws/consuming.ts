@@ -7,6 +7,7 @@ import {
   type Expected,
   type TransactionalContext,
   isTidemarkError,
+  type Projector,
   type RecordedEvent,
   type Store,
   TidemarkError,
@@ -838,6 +839,27 @@ const inOwnLog: readonly SceneLaw[] = [
       await refuses("TRANSIENT", run(failing, { fetchSize: 1 }));
       assert.equal(await store.consumers.checkpoint(ORDERS), positions[0]);
       assert.deepEqual(await applied(store), [1]);
+    },
+  },
+  {
+    name: "handler/ddl",
+    promise: "A table that a handler makes is there with its checkpoint, and gone with a batch that fails.",
+    when: { transactionalDdl: true },
+    tooth: commitsWhatFailed,
+    check: async <Tx>({ store, run, database: { effects } }: Scene<Tx>) => {
+      await store.append(deposit("a"));
+      const making = (table: string, fails: boolean): Projector<Tx> =>
+        projector<Tx>(
+          async (_event, { tx }) => {
+            await effects.define(tx, table);
+            if (fails) throw new Error("poison");
+          },
+          { failure: { attempts: 1 } },
+        );
+      assert.equal((await run(making("failed", true))).kind, "stopped");
+      assert.equal(await effects.defined("failed"), false, "The table went with its batch.");
+      assert.equal((await run(making("made", false))).kind, "caught-up");
+      assert.equal(await effects.defined("made"), true);
     },
   },
   {
