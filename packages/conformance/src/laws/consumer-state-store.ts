@@ -15,7 +15,8 @@ import { inherit, ORDERS } from "../consumers.ts";
 import { account, deposit, deposits } from "../events.ts";
 import { assert, collect, FULFILLED, fulfils, outcome, refuses } from "../expect.ts";
 import { changeFence, changeRecords, unavailable, unaware } from "../faults.ts";
-import type { Bench, Law } from "../law.ts";
+import type { Law } from "../law.ts";
+import { lawsAbout, type Scene, type SceneLaw } from "../scene.ts";
 import {
   changeParking,
   consumesDeadEvents,
@@ -41,17 +42,16 @@ import {
 } from "../lies/zones.ts";
 
 /** What a law about Evento's contract has: state in one database, and a log that may be in another one. */
-interface Scene<Tx> extends Bench<Tx> {
-  readonly log: Store<Tx>;
+interface StateScene<Tx> extends Scene<Tx> {
   /** A consumer state store on `store`, with the events in {@link log}; failures are tried twice, at once. */
   states(options?: ConsumerStateStoreOptions, store?: Store<Tx>): ConsumerStateStore<Tx>;
 }
 
-interface StateLaw extends Omit<Law, "id" | "check"> {
-  /** What follows `consumer-state-store/`. */
-  readonly name: string;
-  check<Tx>(scene: Scene<Tx>): Promise<void>;
+interface StateLaw extends Omit<SceneLaw, "check"> {
+  check<Tx>(scene: StateScene<Tx>): Promise<void>;
 }
+
+const { withOwnLog, withForeignLog } = lawsAbout("consumer-state-store");
 
 const KINDS = ["Projector", "Observer", "Saga"] as const;
 type Kind = (typeof KINDS)[number];
@@ -1233,28 +1233,19 @@ const inOwnLog: readonly StateLaw[] = [
 ];
 
 export const consumerStateStoreLaws: readonly Law[] = [
-  ...inAnyLog.map(withOwnLog),
-  ...inOwnLog.map(withOwnLog),
-  ...inAnyLog.map(withForeignLog),
+  ...inAnyLog.map(onScene).map(withOwnLog),
+  ...inOwnLog.map(onScene).map(withOwnLog),
+  ...inAnyLog.map(onScene).map(withForeignLog),
 ];
 
-function withOwnLog({ name, check, ...law }: StateLaw): Law {
-  return { ...law, id: `consumer-state-store/${name}`, check: (bench) => check(scene(bench, bench.store)) };
+/** As core's own consumers have it, with consumer state stores on top. */
+function onScene({ check, ...law }: StateLaw): SceneLaw {
+  return { ...law, check: (scene) => check({ ...scene, states: statesOn(scene) }) };
 }
 
-function withForeignLog({ name, check, ...law }: StateLaw): Law {
-  return {
-    ...law,
-    id: `consumer-state-store/foreign-log/${name}`,
-    promise: `${law.promise.slice(0, -1)}, also when the events are in another log.`,
-    check: async (bench) => check(scene(bench, await (await bench.another()).open())),
-  };
-}
-
-function scene<Tx>(bench: Bench<Tx>, log: Store<Tx>): Scene<Tx> {
-  const states: Scene<Tx>["states"] = (options, store = bench.store) =>
-    bench.stateStore(store, { log: log === bench.store ? undefined : log, failure: QUICK, ...options });
-  return { ...bench, log, states };
+function statesOn<Tx>({ log, store: own, stateStore }: Scene<Tx>): StateScene<Tx>["states"] {
+  return (options, store = own) =>
+    stateStore(store, { log: log === own ? undefined : log, failure: QUICK, ...options });
 }
 
 const QUICK = { attempts: 2, minDelayMs: 1, maxDelayMs: 5 } as const;
@@ -1336,7 +1327,7 @@ async function declareAtBeginning<Tx>(
 }
 
 /** A consumer, named as its kind, with dead events of as many aggregates; their positions. */
-async function killed<Tx>({ log, states }: Scene<Tx>, kind: Kind, count: number) {
+async function killed<Tx>({ log, states }: StateScene<Tx>, kind: Kind, count: number) {
   const consumer = states();
   if (kind !== "Projector")
     await consumer.getLastEventSequenceNumberSagaOrHead(kind, kind === "Saga" ? "saga" : "observer");
