@@ -2,9 +2,12 @@
 const rules = {
   core: { uses: [], develops: [] },
   conformance: { uses: ["core"], develops: [] },
-  adapter: { uses: ["core", "sql-kit"], develops: ["conformance"] },
+  adapter: { uses: ["core", "sql-kit"], develops: ["conformance", "test-servers"] },
   "sql-kit": { uses: ["core"], develops: [] },
-  worker: { uses: ["core"], develops: ["adapter-memory"] },
+  worker: {
+    uses: ["core"],
+    develops: ["adapter-memory", "adapter-postgres", "adapter-sqlite", "conformance", "test-servers"],
+  },
   consequent: { uses: ["core"], develops: ["adapter-memory"] },
 };
 

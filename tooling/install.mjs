@@ -59,7 +59,7 @@ function manifests() {
   const folders = ["packages", "examples"].flatMap((parent) =>
     readdirSync(join(root, parent)).map((name) => join(parent, name)),
   );
-  return ["", "benchmarks", "tooling", ...folders.sort()]
+  return ["", "benchmarks", "test-servers", "tooling", ...folders.sort()]
     .map((folder) => join(folder, "package.json"))
     .filter((file) => existsSync(join(root, file)));
 }

@@ -3,7 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { checkConformance, renderSummary, renderTable } from "@tidemark/conformance";
+import { createDatabase, explain, findServer } from "@tidemark/test-servers";
 import { memory } from "../packages/adapter-memory/test/subject.mjs";
+import { createSubject } from "../packages/adapter-postgres/test/subject.mjs";
 import { sqlite } from "../packages/adapter-sqlite/test/subject.mjs";
 
 /**
@@ -13,8 +15,16 @@ import { sqlite } from "../packages/adapter-sqlite/test/subject.mjs";
 const BEGIN = "<!-- laws:begin -->";
 const END = "<!-- laws:end -->";
 
+const answer = await findServer("postgres");
+// The tables have a column for each adapter, so one cannot be left out.
+if (answer.kind === "missing") throw new Error(explain(answer));
+const database = await createDatabase(answer.server.url);
+
 // One after the other: a law may keep the machine busy, and nothing shall hang because another did.
-const reports = [await report(memory), await report(sqlite)];
+const reports = [await report(memory), await report(sqlite), await report(createSubject("postgres", database.url))];
+
+await database.drop();
+await answer.server.stop();
 
 for (const { subject, findings } of reports) {
   for (const finding of findings) {

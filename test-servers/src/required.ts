@@ -1,0 +1,13 @@
+import type { Environment } from "./server.ts";
+import { definitionOf } from "./servers.ts";
+
+/** The servers that `TIDEMARK_REQUIRE` lists, separated by commas: missing, they are a failure. */
+export function requiredServers(env: Environment = process.env): ReadonlySet<string> {
+  const names = (env["TIDEMARK_REQUIRE"] ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  // A name that is mistyped would require nothing.
+  for (const name of names) definitionOf(name, "TIDEMARK_REQUIRE");
+  return new Set(names);
+}
