@@ -6,6 +6,8 @@ import { turnover } from "../src/consumers/failure.ts";
 import { retryFailures } from "../src/consumers/operate.ts";
 import { consumeFrom } from "../src/consumers/other-log.ts";
 import { untilShown } from "../src/consumers/read-your-writes.ts";
+import { rebuild, replace } from "../src/consumers/rebuild.ts";
+import { split } from "../src/consumers/split.ts";
 
 async function withStore(work: (store: SqliteStore) => Promise<void>): Promise<void> {
   const store = await createSqliteStore({ file: ":memory:" });
@@ -97,3 +99,41 @@ test("events of another log are applied once", () =>
       await expect(consume(state, copied)).rejects.toMatchObject({ code: "LOG_MISMATCH" });
     }),
   ));
+
+test("a consumer is split while nothing is lost or handled twice", () =>
+  withStore(async (store) => {
+    const seen: string[] = [];
+    const inSegments = (segments: number) =>
+      defineProjector<SqliteTransaction>({
+        name: "split",
+        segments,
+        handle: ({ aggregate }) => void seen.push(aggregate.id),
+      });
+    for (const id of ["1", "2", "3", "4"]) await sell(store, id);
+    await consume(store, inSegments(1), { maxEvents: 1 });
+    await split(store, inSegments(1), "split", 4);
+    await sell(store, "5");
+    for (const segment of [0, 1, 2, 3]) await consume(store, inSegments(4), { segment });
+    expect(seen.toSorted()).toEqual(["1", "2", "3", "4", "5"]);
+  }));
+
+test("a version is rebuilt behind the active one and takes its place", () =>
+  withStore(async (store) => {
+    const live: string[] = [];
+    const version = (number: number) =>
+      defineProjector<SqliteTransaction>({
+        name: "rebuilt",
+        version: number,
+        handle: ({ aggregate }, context) => {
+          if (context.live) live.push(`${aggregate.id} by ${number}`);
+        },
+      });
+    await sell(store, "1");
+    await consume(store, version(1));
+    await sell(store, "2");
+    expect(await rebuild(store, version(2))).toBe(1n);
+    await replace(store, version(2));
+    await consume(store, version(2));
+    expect(live).toEqual(["1 by 1", "2 by 2"]);
+    expect(await store.consumers.get("rebuilt")).toBeUndefined();
+  }));

@@ -65,6 +65,7 @@ await runProgram(async () => {
       case "disabled":
         throw new Complaint("The consumer is disabled. Nothing in this demo does that.");
       case "limit":
+      case "until":
       case "rejected":
       case "aborted":
         throw new Error(`Consuming ended with ${result.kind}, which nobody asked for.`);

@@ -5,11 +5,14 @@ import { createClaimRecords } from "./claims.ts";
 import { createConsumerRecords } from "./consumers.ts";
 import { createLetterRecords } from "./dead-letters.ts";
 import { createDeadlineReader } from "./deadlines.ts";
+import { createLayoutRecords } from "./layouts.ts";
+import { createMemberRecords } from "./members.ts";
 import type { MemoryTransaction } from "./memory-transaction.ts";
 import { type MemoryAdapterOptions, resolveMemoryOptions } from "./options.ts";
-import { readAggregatePage, readHead, readLogPage, readPositionBefore } from "./read.ts";
+import { readAggregatePage, readFrontierHolders, readHead, readLogPage, readPositionBefore } from "./read.ts";
 import { createSagaReader } from "./sagas.ts";
 import { transact } from "./transaction.ts";
+import { createVersionRecords } from "./versions.ts";
 import { createPort } from "./within.ts";
 import { createZoneRecords } from "./zones.ts";
 
@@ -30,14 +33,20 @@ export function createMemoryAdapter(options: MemoryAdapterOptions = {}): Adapter
     readAll: (query, op) => readLogPage(database, query, op),
     head: (op) => readHead(database, op),
     positionBefore: (time, op) => readPositionBefore(database, time, op),
+    frontierHolders: (op) => readFrontierHolders(database, op),
     transaction: (work, op) => transact(database, op, work),
     within: (tx) => createPort(database, tx),
-    consumers: createConsumerRecords(database),
+    consumers: {
+      ...createConsumerRecords(database),
+      ...createLayoutRecords(database),
+      ...createVersionRecords(database),
+    },
     zones: createZoneRecords(database),
     sagas: createSagaReader(database),
     deadlines: createDeadlineReader(database),
     deadLetters: createLetterRecords(database),
     claims: createClaimRecords(database),
+    members: createMemberRecords(database),
     close: async () => {
       // The database belongs to whoever made it, and may have other stores. Nothing else was opened.
     },

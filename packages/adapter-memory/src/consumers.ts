@@ -13,30 +13,44 @@ import {
 } from "@tidemark/core/spi";
 import { removeClaims } from "./claims.ts";
 import { removeCompletions } from "./completions.ts";
-import { type ConsumerRecord, consumerRowKey, type Database, type SegmentRecord, segmentRowKey } from "./database.ts";
+import {
+  consumerNameKey,
+  type ConsumerRecord,
+  consumerRowKey,
+  type Database,
+  memberRowKey,
+  type SegmentRecord,
+  segmentRowKey,
+} from "./database.ts";
 import { removeLetters } from "./dead-letters.ts";
+import { lookAt } from "./look.ts";
 import type { Transaction } from "./memory-transaction.ts";
 import { transact } from "./transaction.ts";
 
 /**
- * Whoever changes a consumer locks its row first, then those of its segments, ascending. Of these, a consumer's
+ * Whoever changes a consumer locks its row first, then those of its segments, ascending; before that its name, where
+ * other versions matter. Of these, a consumer's
  * transaction locks a segment's row only, by its fence: so it waits for these calls or they for it, but not in a circle.
  *
  * `reset` and `remove` go on to what the consumer's transactions have written, and must come last: with the segments
  * locked, no transaction can commit more of it. One that is under way has it locked in the other order. The circle is
  * broken when it fences, with CONTENTION, and its next try finds the zone lost.
  */
-export function createConsumerRecords(database: Database): ConsumerRecords {
+export function createConsumerRecords(
+  database: Database,
+): Omit<ConsumerRecords, "requestLayout" | "applyLayout" | "promote"> {
   const { consumers, segments } = database;
   return {
     declare: (declaration, op) =>
       transact(database, op, async (transaction) => {
         const { key } = declaration;
+        await lockName(database, key.name, transaction, op);
         await transaction.lock(consumers, consumerRowKey(key), op);
         const known = consumers.get(consumerRowKey(key), transaction);
         if (known?.kind !== undefined) return toRow(database, known, transaction);
 
-        const record = declared(declaration, known);
+        const versions = [...consumers.find(key.name, transaction)];
+        const record = declared(declaration, known, !versions.some((version) => version.active));
         consumers.set(consumerRowKey(key), record, transaction);
         for (const segmentKey of segmentKeys(record)) {
           const rowKey = segmentRowKey(segmentKey);
@@ -52,6 +66,14 @@ export function createConsumerRecords(database: Database): ConsumerRecords {
       throwIfAborted(op.signal);
       const record = consumers.get(consumerRowKey(key));
       return record === undefined ? undefined : toRow(database, record);
+    },
+
+    look: async (looked, op) => {
+      throwIfAborted(op.signal);
+      return looked.map((about) => {
+        const record = consumers.get(consumerRowKey(about.key));
+        return record === undefined ? undefined : lookAt(database, toRow(database, record), about);
+      });
     },
 
     list: async (after, limit, op) => {
@@ -100,7 +122,10 @@ export function createConsumerRecords(database: Database): ConsumerRecords {
 
     remove: (key, op) =>
       transact(database, op, async (transaction) => {
+        await lockName(database, key.name, transaction, op);
         const record = await lockWithSegments(database, key, transaction, op);
+        const versions = [...consumers.find(key.name, transaction)].filter(({ kind }) => kind !== undefined);
+        if (record?.active === true && versions.length > 1) return "active";
         if (record !== undefined) {
           consumers.set(consumerRowKey(key), undefined, transaction);
           for (const segmentKey of segmentKeys(record)) segments.set(segmentRowKey(segmentKey), undefined, transaction);
@@ -108,6 +133,11 @@ export function createConsumerRecords(database: Database): ConsumerRecords {
         await removeLetters(database, key, transaction, op);
         await removeClaims(database, key, transaction, op);
         await removeCompletions(database, key, transaction, op);
+        for (const { member } of [...database.members.find(consumerRowKey(key), transaction)]) {
+          await transaction.lock(database.members, memberRowKey(key, member), op);
+          database.members.set(memberRowKey(key, member), undefined, transaction);
+        }
+        return "done";
       }),
   };
 }
@@ -156,9 +186,24 @@ const NEW_SEGMENT: SegmentRecord = Object.freeze({
 });
 
 /** What was known before the declaration is at most whether the consumer is enabled. */
-function declared(declaration: ConsumerDeclaration, known: ConsumerRecord | undefined): ConsumerRecord {
+function declared(
+  declaration: ConsumerDeclaration,
+  known: ConsumerRecord | undefined,
+  active: boolean,
+): ConsumerRecord {
   const { key, kind, start, logId, segments } = declaration;
-  return { key, kind, start, logId, enabled: known?.enabled ?? true, generation: 1, segments };
+  const enabled = known?.enabled ?? true;
+  return { key, kind, start, logId, enabled, active, generation: 1, segments, layout: undefined };
+}
+
+/** Nobody else adds, removes or promotes a version of the consumer until the transaction ends. */
+export async function lockName(
+  { consumers }: Database,
+  name: string,
+  transaction: Transaction,
+  op: Operation,
+): Promise<void> {
+  await transaction.lock(consumers, consumerNameKey(name), op);
 }
 
 /** Locks the consumer's row; writes one, with one segment, for a consumer of which nothing is known yet. */
@@ -178,8 +223,10 @@ async function lockOrWriteConsumer(
     start: undefined,
     logId: undefined,
     enabled: true,
+    active: false,
     generation: 1,
     segments: 1,
+    layout: undefined,
   };
   database.consumers.set(consumerRowKey(key), record, transaction);
   for (const segmentKey of segmentKeys(record)) {
@@ -189,8 +236,20 @@ async function lockOrWriteConsumer(
   return record;
 }
 
+/** Locks the consumer's row. Undefined for one that is not declared. */
+export async function lockDeclared(
+  { consumers }: Database,
+  key: ConsumerKey,
+  transaction: Transaction,
+  op: Operation,
+): Promise<ConsumerRecord | undefined> {
+  await transaction.lock(consumers, consumerRowKey(key), op);
+  const record = consumers.get(consumerRowKey(key), transaction);
+  return record?.kind === undefined ? undefined : record;
+}
+
 /** Locks the consumer's row and those of all its segments. */
-async function lockWithSegments(
+export async function lockWithSegments(
   database: Database,
   key: ConsumerKey,
   transaction: Transaction,
@@ -204,17 +263,21 @@ async function lockWithSegments(
   return record;
 }
 
-function segmentKeys({ key, generation, segments }: ConsumerRecord): readonly SegmentKey[] {
+export function segmentKeys({ key, generation, segments }: ConsumerRecord): readonly SegmentKey[] {
   return Array.from({ length: segments }, (_, segment) => ({ ...key, generation, segment }));
 }
 
-interface StoredSegment {
+export interface StoredSegment {
   readonly segment: number;
   readonly rowKey: string;
   readonly row: SegmentRecord;
 }
 
-function segmentRows(database: Database, record: ConsumerRecord, transaction?: Transaction): readonly StoredSegment[] {
+export function segmentRows(
+  database: Database,
+  record: ConsumerRecord,
+  transaction?: Transaction,
+): readonly StoredSegment[] {
   return segmentKeys(record).map((key) => {
     const rowKey = segmentRowKey(key);
     return { segment: key.segment, rowKey, row: database.segments.get(rowKey, transaction) ?? NEW_SEGMENT };

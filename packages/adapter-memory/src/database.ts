@@ -1,5 +1,5 @@
 import type { ConsumerKey, ConsumerKind, Position } from "@tidemark/core";
-import type { Association, DeadlineRow, ErrorState, LetterRow, SagaRow, SegmentKey } from "@tidemark/core/spi";
+import type { Association, DeadlineRow, ErrorState, Layout, LetterRow, SagaRow, SegmentKey } from "@tidemark/core/spi";
 import { invalidArgument, otherLog } from "./errors.ts";
 import { EventLog } from "./log.ts";
 import { type MemoryRows, type MemoryTransaction, Transaction, typedRows } from "./memory-transaction.ts";
@@ -33,9 +33,12 @@ export interface ConsumerRecord {
   readonly start: string | undefined;
   readonly logId: string | undefined;
   readonly enabled: boolean;
+  readonly active: boolean;
   /** The layout: rows 0 … `segments - 1` of this generation. */
   readonly generation: number;
   readonly segments: number;
+  /** The one that was asked for. */
+  readonly layout: Layout | undefined;
 }
 
 /** A row of `segments`. */
@@ -81,12 +84,19 @@ export interface CompletionRecord {
   readonly positions: readonly Position[];
 }
 
+/** A row of `members`. */
+export interface MemberRecord {
+  readonly consumer: ConsumerKey;
+  readonly member: string;
+  readonly expiresAt: number;
+}
+
 /** What the adapter keeps. The other adapters have a table for each of these. */
 export class Database implements MemoryDatabase {
   readonly log: EventLog = new EventLog();
   /** The last version of each aggregate, by `aggregateKey`: the rows that appends lock. */
   readonly heads: Table<number> = new Table();
-  readonly consumers: Table<ConsumerRecord> = new Table();
+  readonly consumers: Table<ConsumerRecord> = new Table(({ key }) => [key.name]);
   readonly segments: Table<SegmentRecord> = new Table();
   readonly sagas: Table<SagaRecord> = new Table(({ saga, associations }) => [
     saga,
@@ -99,6 +109,7 @@ export class Database implements MemoryDatabase {
   ]);
   readonly claims: Table<ClaimRecord> = new Table(({ consumer }) => [consumerRowKey(consumer)]);
   readonly completions: Table<CompletionRecord> = new Table(({ key }) => [consumerRowKey(key)]);
+  readonly members: Table<MemberRecord> = new Table(({ consumer }) => [consumerRowKey(consumer)]);
   readonly #tables = new Map<string, Table<unknown>>();
   readonly #clock: () => number;
   #lastToken = 0n;
@@ -161,6 +172,11 @@ export function consumerRowKey(key: ConsumerKey): string {
   return `${key.name}\0${key.version}`;
 }
 
+/** The key of no row: whoever changes which versions of a consumer there are, or which is active, locks it. */
+export function consumerNameKey(name: string): string {
+  return `${name}\0`;
+}
+
 /** The key of a row of `segments`. */
 export function segmentRowKey(key: SegmentKey): string {
   return `${consumerRowKey(key)}\0${key.generation}\0${key.segment}`;
@@ -189,6 +205,11 @@ export function letterRowKey(consumer: ConsumerKey, position: Position): string 
 /** Finds the letters of a sequence. */
 export function sequenceTerm(consumer: ConsumerKey, sequence: string): string {
   return `${consumerRowKey(consumer)}\0${sequence}`;
+}
+
+/** The key of a row of `members`. */
+export function memberRowKey(consumer: ConsumerKey, member: string): string {
+  return `${consumerRowKey(consumer)}\0${member}`;
 }
 
 /** The key of a row of `claims`. */

@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { type AggregateRef, type Position, START, toPosition } from "@tidemark/core";
-import { aggregateKey, type StoredEvent } from "@tidemark/core/spi";
+import { aggregateKey, type FrontierHolderRow, type StoredEvent } from "@tidemark/core/spi";
 
 /** An open transaction that has appended. */
 interface Registration {
+  /** Counted from 1: transactions in memory have no other name. */
+  readonly number: number;
   /** The last position before its first one: from here on, nothing is final. */
   readonly low: Position;
   readonly events: StoredEvent[];
@@ -29,6 +31,7 @@ export class EventLog {
   readonly #aggregates = new AggregateIndex();
   readonly #registrations = new Map<object, Registration>();
   #last: Position = START;
+  #registered = 0;
 
   /** Stores an event at the next position, visible to its own transaction only until that commits. */
   append(event: Omit<StoredEvent, "position">, transaction: object): Position {
@@ -50,6 +53,16 @@ export class EventLog {
   /** The tidemark: the last committed event at or below the frontier. */
   head(): Position {
     return this.#events[this.#countUpTo(this.#frontier()) - 1]?.position ?? START;
+  }
+
+  /** The open transactions that have appended, the first one first. */
+  holders(): readonly FrontierHolderRow[] {
+    return [...this.#registrations.values()].map(({ low, number, events }) => ({
+      position: low,
+      since: events[0]?.recordedAt,
+      session: `transaction ${number}`,
+      application: undefined,
+    }));
   }
 
   /** Committed events after `after`, ascending, up to the frontier. */
@@ -82,7 +95,8 @@ export class EventLog {
   #register(transaction: object): Registration {
     const known = this.#registrations.get(transaction);
     if (known !== undefined) return known;
-    const registration = { low: this.#last, events: [], aggregates: new AggregateIndex() };
+    this.#registered += 1;
+    const registration = { number: this.#registered, low: this.#last, events: [], aggregates: new AggregateIndex() };
     this.#registrations.set(transaction, registration);
     return registration;
   }

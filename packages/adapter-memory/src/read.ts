@@ -2,6 +2,7 @@ import { type Position, segmentOf, START } from "@tidemark/core";
 import {
   aggregateKey,
   type AggregateQuery,
+  type FrontierHolderRow,
   type LogPage,
   type LogQuery,
   type LogScope,
@@ -62,6 +63,12 @@ export async function readPositionBefore(database: Database, time: number, op: O
     before = event.position;
   }
   return before;
+}
+
+/** The order of registering is that of positions. */
+export async function readFrontierHolders(database: Database, op: Operation): Promise<readonly FrontierHolderRow[]> {
+  throwIfAborted(op.signal);
+  return database.log.holders();
 }
 
 function matcher(scope: LogScope): (event: StoredEvent) => boolean {

@@ -3,6 +3,8 @@ import { createMemoryAdapter, createMemoryDatabase, memoryCapabilities } from "@
 
 /** @typedef {import("@tidemark/adapter-memory").MemoryTransaction} MemoryTransaction */
 
+/** @typedef {import("@tidemark/adapter-memory").MemoryDatabase} MemoryDatabase */
+
 const TABLE = "effects";
 
 /**
@@ -12,10 +14,12 @@ const TABLE = "effects";
 export const memory = {
   name: "memory",
   capabilities: memoryCapabilities,
+  server: false,
   create: async () => {
     const database = createMemoryDatabase();
     return {
       adapter: () => createMemoryAdapter({ database }),
+      borrow: async () => borrow(database),
       effects: {
         write: (tx, key, value) => tx.table(TABLE).set(key, value),
         read: (key) => database.table(TABLE).get(key),
@@ -35,3 +39,22 @@ export const memory = {
     };
   },
 };
+
+/**
+ * A database that its owner can put away, which is nothing that memory does by itself.
+ * @param {MemoryDatabase} database
+ * @returns {Promise<import("@tidemark/conformance").Borrowed<MemoryTransaction>>}
+ */
+async function borrow(database) {
+  let isThere = true;
+  return {
+    adapter: createMemoryAdapter({ database }),
+    use: async () => {
+      if (!isThere) throw new Error("The database was put away.");
+      const tx = database.begin();
+      await tx.table(TABLE).set("borrowed", "used");
+      await tx.commit();
+    },
+    end: async () => void (isThere = false),
+  };
+}

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
-import { TidemarkError } from "@tidemark/core";
-import type { Adapter, OpenedLog, Operation } from "@tidemark/core/spi";
+import { type Adapter, type OpenedLog, type Operation, throwIfAborted } from "@tidemark/core/spi";
 import type { Database } from "better-sqlite3";
 import { appendUnits } from "./append.ts";
 import { sqliteCapabilities, sqliteMemoryCapabilities } from "./capabilities.ts";
@@ -9,15 +8,18 @@ import { connect, Connection, lockOf, pathOf } from "./connection.ts";
 import { createConsumerRecords } from "./consumers.ts";
 import { createLetterRecords } from "./dead-letters.ts";
 import { createDeadlineReader } from "./deadlines.ts";
-import { schemaMismatch } from "./errors.ts";
+import { invalidArgument, notOpen } from "./errors.ts";
 import type { Lent } from "./lent.ts";
-import { migrate, needsMigration, SCHEMA_VERSION } from "./migrations.ts";
+import { createLayoutRecords } from "./layouts.ts";
+import { createMemberRecords } from "./members.ts";
+import { migrate, missingSchema, needsMigration } from "./migrations.ts";
 import { type ResolvedOptions, resolveOptions, type SqliteOptions } from "./options.ts";
 import { readAggregatePage, readHead, readLogPage, readPositionBefore } from "./read.ts";
 import { createSagaReader } from "./sagas.ts";
 import { Session, type Sessions } from "./session.ts";
 import { createStatements, type Statements } from "./statements.ts";
 import { runLent } from "./transaction.ts";
+import { createVersionRecords } from "./versions.ts";
 import { CallersTransactions, createPort, lentTransaction, readLogId } from "./within.ts";
 import { createZoneRecords } from "./zones.ts";
 
@@ -40,6 +42,12 @@ export function createSqliteAdapter(options: SqliteOptions): Adapter<Database> {
     readAll: (query, op) => sessions().reader.read(op, (connection) => readLogPage(connection, sql, query)),
     head: (op) => sessions().reader.read(op, (connection) => readHead(connection, sql)),
     positionBefore: (time, op) => sessions().reader.read(op, (connection) => readPositionBefore(connection, sql, time)),
+    // One writer at a time: what is visible is a prefix of the log, whoever writes.
+    frontierHolders: async (op) => {
+      throwIfAborted(op.signal);
+      sessions();
+      return [];
+    },
     transaction: (work, op) =>
       sessions().writer.hold(op, (connection) =>
         runLent(connection, work, op, (lent) => void lentTransactions.set(lent.tx, lent)),
@@ -48,12 +56,17 @@ export function createSqliteAdapter(options: SqliteOptions): Adapter<Database> {
       const lent = lentTransactions.get(tx);
       return createPort(lent === undefined ? callers.open(checkHandle(tx)) : lentTransaction(lent), sql);
     },
-    consumers: createConsumerRecords(sessions, sql),
+    consumers: {
+      ...createConsumerRecords(sessions, sql),
+      ...createLayoutRecords(sessions, sql),
+      ...createVersionRecords(sessions, sql),
+    },
     zones: createZoneRecords(sessions, sql),
     sagas: createSagaReader(() => sessions().reader, sql),
     deadlines: createDeadlineReader(() => sessions().reader, sql),
     deadLetters: createLetterRecords(sessions, sql),
     claims: createClaimRecords(sessions, sql),
+    members: createMemberRecords(sessions, sql),
     close: async () => connections.close(),
   };
 }
@@ -85,7 +98,7 @@ class Connections {
     const { borrowed, lone, waitMs, prefix, synchronous } = this.#options;
     const sql = this.#sql;
     const file = borrowed === undefined || lone ? this.#options.file : pathOf(borrowed);
-    if (schema === "check" && !lone && !existsSync(file)) throw schemaMismatch(0, SCHEMA_VERSION);
+    if (schema === "check" && !lone && !existsSync(file)) throw missingSchema();
     const writer = new Session(lone && borrowed !== undefined ? new Connection(borrowed) : this.#connect(file), waitMs);
     const incomplete = await writer.glance(op, (connection) => needsMigration(connection, sql, schema));
     if (!lone) await writer.outside(op, ({ db }) => configure(db, synchronous));
@@ -116,11 +129,5 @@ function configure(db: Database, synchronous: "full" | "normal"): void {
 
 function checkHandle(tx: Database): Database {
   if (typeof tx === "object" && tx !== null && typeof tx.prepare === "function") return tx;
-  throw new TidemarkError("INVALID_ARGUMENT", "within takes a better-sqlite3 database with an open transaction.", {
-    argument: "tx",
-  });
-}
-
-function notOpen(): TidemarkError<"CLOSED"> {
-  return new TidemarkError("CLOSED", "The adapter is not open. Use it through openStore.", {});
+  throw invalidArgument("tx", "within takes a better-sqlite3 database with an open transaction.");
 }

@@ -7,6 +7,7 @@ import {
   type KnownEvent,
   planBatch,
 } from "@tidemark/core/spi";
+import { decodeKnown } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { Statements } from "./statements.ts";
 
@@ -60,7 +61,8 @@ function stateOf(connection: Connection, sql: Statements): BatchState {
 
   function known(ref: AggregateRef, eventId: string): KnownEvent | undefined {
     if (head(ref) === 0) return undefined;
-    return decodeKnown(selectKnown.get(ref.context, ref.type, ref.id, eventId));
+    const row = selectKnown.get(ref.context, ref.type, ref.id, eventId);
+    return row === undefined ? undefined : decodeKnown(row);
   }
 
   return { head, known };
@@ -68,12 +70,6 @@ function stateOf(connection: Connection, sql: Statements): BatchState {
 
 function decodeVersion(value: unknown): number {
   return value as number;
-}
-
-function decodeKnown(row: unknown): KnownEvent | undefined {
-  if (row === undefined) return undefined;
-  const known = row as Omit<KnownEvent, "position"> & { readonly position: number };
-  return { ...known, position: toPosition(known.position) };
 }
 
 function positionAt(positions: readonly Position[], row: number): Position {

@@ -1,24 +1,26 @@
-import { type Position, toPosition } from "@tidemark/core";
 import type {
   ConsumerKey,
-  ConsumerKind,
+  ConsumerLook,
   ConsumerRecords,
   ConsumerRow,
-  ErrorState,
   Fence,
+  Looked,
   SegmentKey,
-  SegmentRow,
   SegmentState,
 } from "@tidemark/core/spi";
+import { decodeConsumer, decodeSegment, decodeSegmentState } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { Sessions } from "./session.ts";
 import type { Statements } from "./statements.ts";
 
-export function createConsumerRecords(sessions: () => Sessions, sql: Statements): ConsumerRecords {
+export function createConsumerRecords(
+  sessions: () => Sessions,
+  sql: Statements,
+): Omit<ConsumerRecords, "requestLayout" | "applyLayout" | "promote"> {
   return {
     declare: ({ key, kind, segments, start, position, logId }, op) =>
       sessions().writer.write(op, (connection) => {
-        const { changes } = connection.run(sql.declareConsumer, key.name, key.version, kind, start, logId);
+        const { changes } = connection.run(sql.declareConsumer, { ...key, kind, start, logId });
         // No change: it is declared already, and what is stored stands.
         const missing = changes === 0 ? 0 : segments;
         for (let segment = 0; segment < missing; segment++) {
@@ -30,6 +32,9 @@ export function createConsumerRecords(sessions: () => Sessions, sql: Statements)
       }),
 
     get: (key, op) => sessions().reader.read(op, (connection) => readConsumer(connection, sql, key)),
+
+    look: (looked, op) =>
+      sessions().reader.read(op, (connection) => looked.map((about) => lookAt(connection, sql, about))),
 
     list: (after, limit, op) =>
       sessions().reader.read(op, (connection) =>
@@ -46,7 +51,8 @@ export function createConsumerRecords(sessions: () => Sessions, sql: Statements)
     recordError: ({ name, version, generation, segment }, text, op) =>
       sessions().writer.write(op, (connection) => {
         connection.run(sql.knowConsumer, name, version, generation);
-        connection.run(sql.recordError, name, version, generation, segment, text);
+        connection.run(sql.knowSegment, segment, name, version, generation);
+        connection.run(sql.recordError, text, name, version, generation, segment);
       }),
 
     reset: async (key, position, op) => {
@@ -67,12 +73,15 @@ export function createConsumerRecords(sessions: () => Sessions, sql: Statements)
 
     remove: (key, op) =>
       sessions().writer.write(op, (connection) => {
+        if (connection.number(sql.isNeeded, { name: key.name, version: key.version }) === 1) return "active";
         connection.run(sql.removeSegments, key.name, key.version);
         connection.run(sql.removeConsumer, key.name, key.version);
         connection.run(sql.removeConsumerLetters, key.name, key.version);
         connection.run(sql.removeConsumerSequences, key.name, key.version);
         connection.run(sql.removeConsumerClaims, key.name, key.version);
         connection.run(sql.removeConsumerCompletions, key.name, key.version);
+        connection.run(sql.removeMembers, key.name, key.version);
+        return "done";
       }),
   };
 }
@@ -84,9 +93,7 @@ export function nextToken(connection: Connection, sql: Statements): number {
 
 export function readSegment(connection: Connection, sql: Statements, key: SegmentKey): SegmentState | undefined {
   const row = connection.get(sql.segment, key.name, key.version, key.generation, key.segment);
-  if (row === undefined) return undefined;
-  const { position, token } = row as Pick<SegmentColumns, "position" | "token">;
-  return { position: decodePosition(position), token: BigInt(token) };
+  return row === undefined ? undefined : decodeSegmentState(row);
 }
 
 /** True when the checkpoint was moved: token and position were as given. */
@@ -103,65 +110,25 @@ export function moveCheckpoint(connection: Connection, sql: Statements, fence: F
   return changes === 1;
 }
 
-function readConsumer(connection: Connection, sql: Statements, key: ConsumerKey): ConsumerRow | undefined {
+/** What somebody who runs a consumer must know of it. */
+function lookAt(connection: Connection, sql: Statements, { key, saga }: Looked): ConsumerLook | undefined {
+  const row = readConsumer(connection, sql, key);
+  if (row === undefined) return undefined;
+  const requested = connection
+    .all(sql.requestedBuckets, key.name, key.version)
+    .map((letter) => (letter as { readonly bucket: number }).bucket);
+  const deadline = saga === undefined ? undefined : connection.get(sql.earliestDeadline, saga);
+  const dueInMs = deadline === undefined ? undefined : (deadline as { readonly due_in: number }).due_in;
+  return { row, requested, dueInMs };
+}
+
+export function readConsumer(connection: Connection, sql: Statements, key: ConsumerKey): ConsumerRow | undefined {
   const row = connection.get(sql.consumer, key.name, key.version);
   return row === undefined ? undefined : withSegments(connection, sql, row);
 }
 
-interface ConsumerColumns {
-  readonly name: string;
-  readonly version: number;
-  readonly kind: ConsumerKind | null;
-  readonly enabled: number;
-  readonly generation: number;
-  readonly start_rule: string | null;
-  readonly log_id: string | null;
-}
-
 function withSegments(connection: Connection, sql: Statements, row: unknown): ConsumerRow {
-  const { name, version, kind, enabled, generation, start_rule, log_id } = row as ConsumerColumns;
-  return {
-    key: { name, version },
-    kind: kind ?? undefined,
-    start: start_rule ?? undefined,
-    logId: log_id ?? undefined,
-    enabled: enabled === 1,
-    generation,
-    segments: connection.all(sql.segments, name, version, generation).map(decodeSegment),
-  };
-}
-
-interface SegmentColumns {
-  readonly segment: number;
-  readonly position: number | null;
-  readonly committed_at: number | null;
-  readonly owner: string | null;
-  readonly token: number;
-  readonly held: number;
-  readonly error_since: number | null;
-  readonly error_at: number | null;
-  readonly error_count: number;
-  readonly error_text: string | null;
-}
-
-function decodeSegment(row: unknown): SegmentRow {
-  const columns = row as SegmentColumns;
-  return {
-    segment: columns.segment,
-    position: decodePosition(columns.position),
-    committedAt: columns.committed_at ?? undefined,
-    owner: columns.owner ?? undefined,
-    token: BigInt(columns.token),
-    held: columns.held === 1,
-    error: decodeError(columns),
-  };
-}
-
-function decodeError({ error_since, error_at, error_count, error_text }: SegmentColumns): ErrorState | undefined {
-  if (error_since === null || error_at === null) return undefined;
-  return { since: error_since, lastAt: error_at, count: error_count, text: error_text ?? "" };
-}
-
-function decodePosition(position: number | null): Position | undefined {
-  return position === null ? undefined : toPosition(position);
+  const consumer = decodeConsumer(row);
+  const { key, generation } = consumer;
+  return { ...consumer, segments: connection.all(sql.segments, key.name, key.version, generation).map(decodeSegment) };
 }

@@ -1,5 +1,6 @@
-import { type ConsumerKey, toPosition } from "@tidemark/core";
-import type { LetterPort, LetterQuery, LetterRecords, LetterRequest, LetterRow } from "@tidemark/core/spi";
+import type { ConsumerKey } from "@tidemark/core";
+import type { LetterPort, LetterQuery, LetterRecords } from "@tidemark/core/spi";
+import { decodeLetter } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { OpenSession, Sessions } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -88,34 +89,6 @@ function countLetters(
   return sequence === undefined
     ? connection.number(sql.countLetters, name, version)
     : connection.number(sql.countSequenceLetters, name, version, sequence);
-}
-
-interface LetterColumns {
-  readonly position: number;
-  readonly bucket: number;
-  readonly event: string;
-  readonly cause: string | null;
-  readonly attempts: number;
-  readonly first_at: number;
-  readonly last_at: number;
-  readonly request: LetterRequest | null;
-  /** JSON: texts. */
-  readonly sequences: string;
-}
-
-function decodeLetter(row: unknown): LetterRow {
-  const columns = row as LetterColumns;
-  return {
-    position: toPosition(columns.position),
-    bucket: columns.bucket,
-    sequences: JSON.parse(columns.sequences) as readonly string[],
-    event: columns.event,
-    cause: columns.cause ?? undefined,
-    attempts: columns.attempts,
-    firstAt: columns.first_at,
-    lastAt: columns.last_at,
-    request: columns.request ?? undefined,
-  };
 }
 
 function decodeSequence(row: unknown): string {

@@ -1,4 +1,5 @@
-import type { DeadlinePort, DeadlineReader, DeadlineRow } from "@tidemark/core/spi";
+import type { DeadlinePort, DeadlineReader } from "@tidemark/core/spi";
+import { decodeDeadline } from "@tidemark/sql-kit";
 import type { OpenSession } from "./session.ts";
 import type { Statements } from "./statements.ts";
 
@@ -22,16 +23,4 @@ export function createDeadlinePort(session: OpenSession, sql: Statements): Deadl
     remove: (saga, sagaId, name, op) =>
       session.write(op, (connection) => connection.run(sql.removeDeadline, saga, sagaId, name).changes === 1),
   };
-}
-
-interface DeadlineColumns {
-  readonly saga_id: string;
-  readonly name: string;
-  readonly due_at: number;
-  readonly data: string;
-}
-
-function decodeDeadline(row: unknown): DeadlineRow {
-  const { saga_id, name, due_at, data } = row as DeadlineColumns;
-  return { sagaId: saga_id, name, dueAt: due_at, data };
 }

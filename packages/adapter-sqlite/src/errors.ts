@@ -1,4 +1,7 @@
 import { isTidemarkError, TidemarkError } from "@tidemark/core";
+import { invalidArgument, notOpen, otherLog, transactionEnded } from "@tidemark/sql-kit";
+
+export { invalidArgument, notOpen, otherLog, transactionEnded };
 
 const ADAPTER = "sqlite";
 
@@ -68,16 +71,6 @@ export function busy(waitedMs: number, cause?: unknown): TidemarkError<"BUSY"> {
   );
 }
 
-export function transactionEnded(cause?: unknown): TidemarkError<"TRANSACTION_ENDED"> {
-  return new TidemarkError(
-    "TRANSACTION_ENDED",
-    "The transaction that was lent is over: it was committed or rolled back inside the work, or the work has returned. " +
-      "Nothing after that counts. Leave begin, commit and rollback to the store, and await everything inside the work.",
-    {},
-    { cause },
-  );
-}
-
 export function transactionRequired(): TidemarkError<"TRANSACTION_REQUIRED"> {
   return new TidemarkError(
     "TRANSACTION_REQUIRED",
@@ -85,10 +78,6 @@ export function transactionRequired(): TidemarkError<"TRANSACTION_REQUIRED"> {
       "store.transaction.",
     {},
   );
-}
-
-export function schemaMismatch(stored: number, needed: number): TidemarkError<"SCHEMA_MISMATCH"> {
-  return new TidemarkError("SCHEMA_MISMATCH", describeMismatch(stored, needed), { stored, needed });
 }
 
 /** The table of migrations is there, and not what a migration leaves behind. */
@@ -121,15 +110,6 @@ export function iteratorClosed(): TidemarkError<"INVALID_ARGUMENT"> {
   );
 }
 
-export function otherLog(stored: string, given: string): TidemarkError<"LOG_MISMATCH"> {
-  return new TidemarkError(
-    "LOG_MISMATCH",
-    `The transaction is open on log ${given}, but this store is on log ${stored}. Hand over a transaction of the store's ` +
-      "own database, or open the store on the database of the transaction.",
-    { stored, given },
-  );
-}
-
 const UNAVAILABLE = /^SQLITE_(CANTOPEN|IOERR|PROTOCOL)/;
 
 const UNUSABLE = [
@@ -153,14 +133,6 @@ function iteratorOpen(cause: unknown): TidemarkError<"INVALID_ARGUMENT"> {
     { argument: "tx" },
     { cause },
   );
-}
-
-function describeMismatch(stored: number, needed: number): string {
-  if (stored > needed) {
-    return `The schema has version ${stored}, this package knows up to ${needed}. Update @tidemark/adapter-sqlite.`;
-  }
-  const found = stored === 0 ? "There is no schema with this prefix" : `The schema has version ${stored}`;
-  return `${found}; version ${needed} is needed. Open the store once with schema: "migrate" (the default), or give the right file and prefix.`;
 }
 
 function driverCode(error: unknown): string | undefined {

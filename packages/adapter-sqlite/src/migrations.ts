@@ -1,15 +1,17 @@
 import { randomUUID } from "node:crypto";
+import type { TidemarkError } from "@tidemark/core";
 import type { Operation } from "@tidemark/core/spi";
+import { type Ident, isIncomplete, type Migration, schemaMismatch, type SchemaWords } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
-import { emptySchema, schemaMismatch } from "./errors.ts";
+import { emptySchema } from "./errors.ts";
 import type { Session } from "./session.ts";
-import { type Ident, type Statements, withPrefix } from "./statements.ts";
+import { type Statements, withPrefix } from "./statements.ts";
 
-interface Migration {
-  readonly version: number;
-  readonly name: string;
-  readonly sql: string;
-}
+const SCHEMA_WORDS: SchemaWords = {
+  package: "@tidemark/adapter-sqlite",
+  missing: "There is no schema with this prefix",
+  elsewhere: "give the right file and prefix",
+};
 
 /** Released migrations are never edited; a change of the schema is a new one. Written with the default prefix. */
 const MIGRATIONS: readonly Migration[] = [
@@ -153,16 +155,37 @@ const MIGRATIONS: readonly Migration[] = [
         primary key (name, version, generation, segment, position)
       ) strict, without rowid;`,
   },
+  {
+    version: 3,
+    name: "active versions, requested layouts, members",
+    sql: `
+      alter table tidemark_consumer add column active integer not null default 0;
+      alter table tidemark_consumer add column layout_segments integer;
+      alter table tidemark_consumer add column layout_position integer;
+
+      -- Until now a new version was put in force by running it.
+      update tidemark_consumer set active = 1
+      where kind is not null and version = (
+        select max(version) from tidemark_consumer as of_name
+        where of_name.name = tidemark_consumer.name and of_name.kind is not null);
+
+      create unique index tidemark_consumer_active on tidemark_consumer (name) where active = 1;
+
+      create table tidemark_consumer_member (
+        name text not null,
+        version integer not null,
+        member text not null,
+        expires_at integer not null,
+        primary key (name, version, member)
+      ) strict, without rowid;`,
+  },
 ];
 
-export const SCHEMA_VERSION: number = MIGRATIONS.length;
+const SCHEMA_VERSION: number = MIGRATIONS.length;
 
 /** Whether something is missing that `migrate` adds. Throws SCHEMA_MISMATCH where it may not or cannot. Reads only. */
 export function needsMigration(connection: Connection, sql: Statements, schema: "migrate" | "check"): boolean {
-  const stored = storedVersion(connection, sql);
-  if (stored === SCHEMA_VERSION) return false;
-  if (stored > SCHEMA_VERSION || schema === "check") throw schemaMismatch(stored, SCHEMA_VERSION);
-  return true;
+  return isIncomplete(storedVersion(connection, sql), SCHEMA_VERSION, schema, SCHEMA_WORDS);
 }
 
 /** Applies what is missing, each migration in a transaction of its own that first looks whether it is still missing. */
@@ -170,13 +193,18 @@ export async function migrate(writer: Session, sql: Statements, prefix: Ident, o
   for (const migration of MIGRATIONS) {
     await writer.write(op, (connection) => {
       const stored = storedVersion(connection, sql);
-      if (stored > SCHEMA_VERSION) throw schemaMismatch(stored, SCHEMA_VERSION);
+      if (stored > SCHEMA_VERSION) throw schemaMismatch(stored, SCHEMA_VERSION, SCHEMA_WORDS);
       if (stored >= migration.version) return;
       connection.db.exec(withPrefix(migration.sql, prefix));
       if (migration.version === 1) connection.run(sql.insertLog, randomUUID());
       connection.run(sql.recordMigration, migration.version, migration.name);
     });
   }
+}
+
+/** The schema is not there. */
+export function missingSchema(): TidemarkError<"SCHEMA_MISMATCH"> {
+  return schemaMismatch(0, SCHEMA_VERSION, SCHEMA_WORDS);
 }
 
 function storedVersion(connection: Connection, sql: Statements): number {

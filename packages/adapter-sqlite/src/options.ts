@@ -1,6 +1,5 @@
-import { TidemarkError } from "@tidemark/core";
+import { type Ident, ident, invalidArgument } from "@tidemark/sql-kit";
 import type { Database } from "better-sqlite3";
-import { DEFAULT_PREFIX, type Ident, ident } from "./statements.ts";
 
 /**
  * Where the log is. `file` is a path, or `":memory:"`; the store opens and closes it. `database` is a better-sqlite3
@@ -35,35 +34,42 @@ export interface ResolvedOptions {
 
 export function resolveOptions(options: SqliteOptions): ResolvedOptions {
   if (typeof options !== "object" || options === null)
-    throw invalid("options", "Give an object with file or database.");
+    throw invalidArgument("options", "Give an object with file or database.");
   const { file, database: borrowed, synchronous = "full", waitMs = 10_000 } = options;
   if ((file === undefined) === (borrowed === undefined)) {
-    throw invalid("file", 'Give either file, a path or ":memory:", or database, a better-sqlite3 database.');
+    throw invalidArgument("file", 'Give either file, a path or ":memory:", or database, a better-sqlite3 database.');
   }
   if (file !== undefined && (typeof file !== "string" || file.trim() === "")) {
-    throw invalid("file", 'file is a path or ":memory:", and never empty.');
+    throw invalidArgument("file", 'file is a path or ":memory:", and never empty.');
   }
   if (borrowed !== undefined && typeof borrowed.prepare !== "function") {
-    throw invalid("database", "database is what `new Database(path)` of better-sqlite3 returns.");
+    throw invalidArgument("database", "database is what `new Database(path)` of better-sqlite3 returns.");
   }
   if (borrowed?.readonly === true)
-    throw invalid("database", "database is open for reading only. Open it without readonly.");
+    throw invalidArgument("database", "database is open for reading only. Open it without readonly.");
   if (synchronous !== "full" && synchronous !== "normal") {
-    throw invalid("synchronous", `synchronous is "full" or "normal", got ${JSON.stringify(synchronous)}.`);
+    throw invalidArgument("synchronous", `synchronous is "full" or "normal", got ${JSON.stringify(synchronous)}.`);
   }
   if (!Number.isSafeInteger(waitMs) || waitMs < 0) {
-    throw invalid("waitMs", `waitMs is a whole number of milliseconds from 0, got ${String(waitMs)}.`);
+    throw invalidArgument("waitMs", `waitMs is a whole number of milliseconds from 0, got ${String(waitMs)}.`);
   }
   return Object.freeze({
     file: borrowed?.name ?? file ?? "",
     borrowed,
     lone: borrowed?.memory ?? file?.trim() === ":memory:",
-    prefix: ident(options.prefix ?? DEFAULT_PREFIX),
+    prefix: prefixIdent(options.prefix ?? DEFAULT_PREFIX),
     synchronous,
     waitMs,
   });
 }
 
-function invalid(argument: string, message: string): TidemarkError<"INVALID_ARGUMENT"> {
-  return new TidemarkError("INVALID_ARGUMENT", message, { argument });
+const DEFAULT_PREFIX = "tidemark_";
+
+/** Checks a table prefix. Throws INVALID_ARGUMENT. */
+function prefixIdent(name: string): Ident {
+  return ident(name, {
+    argument: "prefix",
+    pattern: /^(?!sqlite_)[a-z_][a-z0-9_]{0,40}$/i,
+    words: 'at most 41 letters, digits and underscores, does not begin with a digit, nor with "sqlite_"',
+  });
 }

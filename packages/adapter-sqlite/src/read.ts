@@ -1,5 +1,6 @@
 import { type Position, toPosition } from "@tidemark/core";
-import type { AggregateQuery, LogPage, LogQuery, LogScope, StoredEvent } from "@tidemark/core/spi";
+import type { AggregateQuery, LogPage, LogQuery, StoredEvent } from "@tidemark/core/spi";
+import { decodeEvent, isWhole } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { Statements } from "./statements.ts";
 
@@ -39,11 +40,6 @@ export function readPositionBefore(connection: Connection, sql: Statements, time
   return toPosition(connection.number(sql.positionBefore, time));
 }
 
-function isWhole(scope: LogScope): boolean {
-  const { contexts, aggregateTypes, eventTypes, segments } = scope;
-  return contexts.length === 0 && aggregateTypes.length === 0 && eventTypes.length === 0 && segments === 1;
-}
-
 function scopedParameters({ after, limit, scope }: LogQuery): object {
   return {
     after,
@@ -53,36 +49,5 @@ function scopedParameters({ after, limit, scope }: LogQuery): object {
     contexts: JSON.stringify(scope.contexts),
     aggregateTypes: JSON.stringify(scope.aggregateTypes),
     eventTypes: JSON.stringify(scope.eventTypes),
-  };
-}
-
-interface EventColumns {
-  readonly position: number;
-  readonly context: string;
-  readonly aggregate_type: string;
-  readonly aggregate_id: string;
-  readonly version: number;
-  readonly bucket: number;
-  readonly event_id: string;
-  readonly event_type: string;
-  readonly data: string;
-  readonly metadata: string;
-  readonly occurred_on: number;
-  readonly recorded_at: number;
-}
-
-function decodeEvent(row: unknown): StoredEvent {
-  const columns = row as EventColumns;
-  return {
-    id: columns.event_id,
-    type: columns.event_type,
-    data: columns.data,
-    metadata: columns.metadata,
-    occurredOn: columns.occurred_on,
-    position: toPosition(columns.position),
-    ref: { context: columns.context, type: columns.aggregate_type, id: columns.aggregate_id },
-    version: columns.version,
-    bucket: columns.bucket,
-    recordedAt: columns.recorded_at,
   };
 }

@@ -1,4 +1,5 @@
-import type { Association, SagaPort, SagaReader, SagaRow } from "@tidemark/core/spi";
+import type { Association, SagaPort, SagaReader } from "@tidemark/core/spi";
+import { decodeSaga } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { OpenSession } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -57,18 +58,4 @@ function insertAssociations(
   associations: readonly Association[],
 ): void {
   connection.run(sql.insertAssociations, saga, id, JSON.stringify(associations));
-}
-
-interface SagaColumns {
-  readonly id: string;
-  readonly version: number;
-  readonly data: string;
-  /** JSON: pairs of property and value. */
-  readonly associations: string;
-}
-
-function decodeSaga(row: unknown): SagaRow {
-  const { id, version, data, associations } = row as SagaColumns;
-  const pairs = JSON.parse(associations) as readonly (readonly [string, string])[];
-  return { id, version, associations: pairs.map(([property, value]) => ({ property, value })), data };
 }

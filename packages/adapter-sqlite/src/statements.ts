@@ -1,31 +1,16 @@
-import { TidemarkError } from "@tidemark/core";
+import { type Ident, rename, renameAll } from "@tidemark/sql-kit";
 
-/** A name that is safe to be part of a statement. Only {@link ident} makes one. */
-export type Ident = string & { readonly "tidemark.ident": true };
+/** Statements are written with the default prefix, so that they can be pasted into a console. */
+const WRITTEN_PREFIX = "tidemark_";
 
-export const DEFAULT_PREFIX = "tidemark_";
-
-/** Checks a table prefix. Throws INVALID_ARGUMENT. */
-export function ident(name: string): Ident {
-  if (typeof name === "string" && /^[A-Za-z_][A-Za-z0-9_]{0,40}$/.test(name) && !/^sqlite_/i.test(name))
-    return name as Ident;
-  throw new TidemarkError(
-    "INVALID_ARGUMENT",
-    'prefix is at most 41 letters, digits and underscores, does not begin with a digit, nor with "sqlite_".',
-    { argument: "prefix" },
-  );
-}
-
-/** Statements are written with the default prefix, so that they can be pasted into a console; another takes its place. */
 export function withPrefix(sql: string, prefix: Ident): string {
-  return sql.replaceAll(DEFAULT_PREFIX, prefix);
+  return rename(sql, WRITTEN_PREFIX, prefix);
 }
 
 export type Statements = { readonly [Name in keyof typeof WRITTEN]: string };
 
 export function createStatements(prefix: Ident): Statements {
-  const entries = Object.entries(WRITTEN).map(([name, sql]) => [name, withPrefix(sql, prefix)] as const);
-  return Object.fromEntries(entries) as Statements;
+  return renameAll(WRITTEN, WRITTEN_PREFIX, prefix);
 }
 
 /** `unixepoch('subsec')` is in seconds with a fraction; it is the database's clock, in the process that has the lock. */
@@ -92,10 +77,12 @@ const WRITTEN = {
     order by position limit @limit`,
 
   consumer: `
-    select name, version, kind, enabled, generation, start_rule, log_id from tidemark_consumer
+    select name, version, kind, enabled, active, generation, layout_segments, layout_position, start_rule, log_id
+    from tidemark_consumer
     where name = ? and version = ?`,
   consumersAfter: `
-    select name, version, kind, enabled, generation, start_rule, log_id from tidemark_consumer
+    select name, version, kind, enabled, active, generation, layout_segments, layout_position, start_rule, log_id
+    from tidemark_consumer
     where (name, version) > (?, ?) order by name, version limit ?`,
   segments: `
     select segment, position, committed_at, owner, token,
@@ -106,9 +93,11 @@ const WRITTEN = {
     select position, owner, token, expires_at > cast(round(unixepoch('subsec') * 1000) as integer) as held
     from tidemark_consumer_segment where name = ? and version = ? and generation = ? and segment = ?`,
   declareConsumer: `
-    insert into tidemark_consumer (name, version, kind, enabled, generation, start_rule, log_id)
-    values (?, ?, ?, 1, 1, ?, ?)
-    on conflict do update set kind = excluded.kind, start_rule = excluded.start_rule, log_id = excluded.log_id
+    insert into tidemark_consumer (name, version, kind, enabled, active, generation, start_rule, log_id)
+    values (@name, @version, @kind, 1, not exists (select 1 from tidemark_consumer where name = @name and active = 1), 1,
+      @start, @logId)
+    on conflict (name, version) do update set
+      kind = excluded.kind, active = excluded.active, start_rule = excluded.start_rule, log_id = excluded.log_id
     where kind is null`,
   declareSegment: `
     insert into tidemark_consumer_segment (name, version, generation, segment, position)
@@ -119,16 +108,19 @@ const WRITTEN = {
     on conflict do update set enabled = excluded.enabled`,
   knowConsumer: `
     insert into tidemark_consumer (name, version, enabled, generation) values (?, ?, 1, ?) on conflict do nothing`,
+  // Of a consumer that is declared, all segments are there that it has.
+  knowSegment: `
+    insert into tidemark_consumer_segment (name, version, generation, segment)
+    select name, version, generation, ? from tidemark_consumer
+    where name = ? and version = ? and generation = ? and kind is null
+    on conflict do nothing`,
   recordError: `
-    insert into tidemark_consumer_segment (name, version, generation, segment, error_since, error_at, error_count,
-      error_text)
-    values (?, ?, ?, ?, cast(round(unixepoch('subsec') * 1000) as integer),
-      cast(round(unixepoch('subsec') * 1000) as integer), 1, ?)
-    on conflict do update set
-      error_since = coalesce(error_since, excluded.error_since),
-      error_at = excluded.error_at,
+    update tidemark_consumer_segment set
+      error_since = coalesce(error_since, cast(round(unixepoch('subsec') * 1000) as integer)),
+      error_at = cast(round(unixepoch('subsec') * 1000) as integer),
       error_count = error_count + 1,
-      error_text = excluded.error_text`,
+      error_text = ?
+    where name = ? and version = ? and generation = ? and segment = ?`,
   anyHeld: `
     select exists (
       select 1 from tidemark_consumer_segment
@@ -138,12 +130,63 @@ const WRITTEN = {
       position = ?, committed_at = cast(round(unixepoch('subsec') * 1000) as integer),
       token = ?, owner = null, expires_at = 0
     where name = ? and version = ?`,
+  requestLayout: `
+    update tidemark_consumer set layout_segments = ?, layout_position = ? where name = ? and version = ?`,
+  nextGeneration: `
+    update tidemark_consumer set generation = generation + 1, layout_segments = null, layout_position = null
+    where name = ? and version = ?`,
+  insertSegment: `
+    insert into tidemark_consumer_segment (name, version, generation, segment, position, committed_at, token)
+    values (?, ?, ?, ?, ?, ?, ?)`,
+  dropGenerations: `delete from tidemark_consumer_segment where name = ? and version = ? and generation <= ?`,
+  // To every segment, because which one's they are only the log knows, which may be elsewhere.
+  carryCompletions: `
+    insert into tidemark_completion (name, version, generation, segment, position)
+    select distinct name, version, generation + 1, @segment, position from tidemark_completion
+    where name = @name and version = @version and generation = @generation and position > @position`,
+  dropCompletions: `delete from tidemark_completion where name = ? and version = ? and generation <= ?`,
+  setActive: `update tidemark_consumer set active = ?, enabled = ? where name = ? and version = ?`,
+  fenceSegments: `
+    update tidemark_consumer_segment set token = ?, owner = null, expires_at = 0 where name = ? and version in (?, ?)`,
+  copyCompletions: `
+    insert into tidemark_completion (name, version, generation, segment, position)
+    select name, @to, @generation, segment, position from tidemark_completion where name = @name and version = @from
+    on conflict do nothing`,
+  isNeeded: `
+    select exists (select 1 from tidemark_consumer where name = @name and version = @version and active = 1)
+      and exists (select 1 from tidemark_consumer where name = @name and version <> @version and kind is not null)`,
   removeSegments: `delete from tidemark_consumer_segment where name = ? and version = ?`,
   removeConsumer: `delete from tidemark_consumer where name = ? and version = ?`,
   removeConsumerLetters: `delete from tidemark_dead_letter where name = ? and version = ?`,
   removeConsumerSequences: `delete from tidemark_dead_letter_sequence where name = ? and version = ?`,
   removeConsumerClaims: `delete from tidemark_claim where name = ? and version = ?`,
   removeConsumerCompletions: `delete from tidemark_completion where name = ? and version = ?`,
+
+  removeMembers: `delete from tidemark_consumer_member where name = ? and version = ?`,
+  requestedBuckets: `
+    select distinct bucket from tidemark_dead_letter
+    where name = ? and version = ? and request is not null order by bucket`,
+  earliestDeadline: `
+    select due_at - cast(round(unixepoch('subsec') * 1000) as integer) as due_in from tidemark_saga_deadline
+    where saga = ? order by due_at limit 1`,
+
+  forgetMembers: `
+    delete from tidemark_consumer_member
+    where expires_at <= cast(round(unixepoch('subsec') * 1000) as integer)
+      and (name, version) in (select value ->> 0, value ->> 1 from json_each(?))`,
+  keepMember: `
+    insert into tidemark_consumer_member (name, version, member, expires_at)
+    select distinct value ->> 0, value ->> 1, ?, cast(round(unixepoch('subsec') * 1000) as integer) + ?
+    from json_each(?) where true
+    on conflict do update set expires_at = excluded.expires_at`,
+  members: `
+    select name, version, member from tidemark_consumer_member
+    where (name, version) in (select value ->> 0, value ->> 1 from json_each(?))
+      and expires_at > cast(round(unixepoch('subsec') * 1000) as integer)
+    order by name, version, member`,
+  leaveMember: `
+    delete from tidemark_consumer_member
+    where member = ? and (name, version) in (select value ->> 0, value ->> 1 from json_each(?))`,
 
   // One sequence for all zones: a consumer that was deleted and declared anew never gets a token that somebody holds.
   nextToken: `update tidemark_log set last_token = last_token + 1 returning last_token`,

@@ -6,9 +6,9 @@ import { Connection } from "./connection.ts";
 import { moveCheckpoint, readSegment } from "./consumers.ts";
 import { createLetterPort } from "./dead-letters.ts";
 import { createDeadlinePort } from "./deadlines.ts";
-import { busy, isBusy, otherLog, schemaMismatch, transactionRequired, translate } from "./errors.ts";
+import { busy, isBusy, otherLog, transactionRequired, translate } from "./errors.ts";
 import type { Lent } from "./lent.ts";
-import { SCHEMA_VERSION } from "./migrations.ts";
+import { missingSchema } from "./migrations.ts";
 import { readAggregatePage } from "./read.ts";
 import { createSagaPort } from "./sagas.ts";
 import { type OpenSession, pause } from "./session.ts";
@@ -124,8 +124,7 @@ export class CallersTransactions {
         withoutBusyTimeout(connection.db, () => connection.run(sql.takeWriteLock));
         return;
       } catch (error) {
-        if (!isBusy(error))
-          throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error, connection.file);
+        if (!isBusy(error)) throw isMissingTable(error) ? missingSchema() : translate(error, connection.file);
         const waitedMs = performance.now() - since;
         if (waitedMs >= waitMs) throw busy(waitedMs, error);
       }
@@ -146,10 +145,10 @@ export class CallersTransactions {
 export function readLogId(connection: Connection, sql: Statements): string {
   try {
     const row = connection.get(sql.logId) as { readonly log_id: string } | undefined;
-    if (row === undefined) throw schemaMismatch(0, SCHEMA_VERSION);
+    if (row === undefined) throw missingSchema();
     return row.log_id;
   } catch (error) {
-    throw isMissingTable(error) ? schemaMismatch(0, SCHEMA_VERSION) : translate(error, connection.file);
+    throw isMissingTable(error) ? missingSchema() : translate(error, connection.file);
   }
 }
 

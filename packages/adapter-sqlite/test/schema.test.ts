@@ -23,7 +23,7 @@ describe("a file that the first migration left", () => {
 
   test("is refused by check, which says what is needed", async () => {
     const opening = createSqliteStore({ file, schema: "check" });
-    await expect(opening).rejects.toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 1, needed: 2 } });
+    await expect(opening).rejects.toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 1, needed: 3 } });
   });
 
   test("keeps its log, events and consumers when it is migrated", async () => {
@@ -32,6 +32,7 @@ describe("a file that the first migration left", () => {
     expect((await store.readAll()).events).toMatchObject([{ id: "e1", position: 3n, data: { total: 1999 } }]);
     expect(await store.consumers.checkpoint("revenue")).toBe(3n);
     expect(await store.consumers.isEnabled("revenue")).toBe(false);
+    expect(await store.consumers.get("revenue")).toMatchObject({ active: true, layout: undefined });
     const aggregate = { type: "order", id: "42" };
     expect(await store.append({ aggregate, events: [{ type: "paid", data: {} }] })).toMatchObject({ last: 2 });
   });
@@ -99,6 +100,7 @@ describe("an index serves", () => {
       inTransaction(({ deadLetters }) => deadLetters.requestWaiting(consumer, ["s", "t"], {})),
     "a letter's removal": () => inTransaction(({ deadLetters }) => deadLetters.remove(consumer, at(1), {})),
     "the sweep of claims": () => () => adapter.claims.sweep(consumer, 1, {}),
+    "a look": () => () => adapter.consumers.look([{ key: consumer, saga: "payment" }], {}),
     completions: () => inTransaction(({ completions }) => completions.record(segment, [at(2)], at(1), {})),
   };
 

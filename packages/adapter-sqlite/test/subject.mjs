@@ -11,12 +11,18 @@ import Database from "better-sqlite3";
 /** @typedef {{ file: string, prefix?: string, borrowed?: boolean }} Config */
 
 /** @type {Subject} */
-export const sqlite = { name: "sqlite", capabilities: sqliteCapabilities, create: () => createOnDisk({}) };
+export const sqlite = {
+  name: "sqlite",
+  capabilities: sqliteCapabilities,
+  server: false,
+  create: () => createOnDisk({}),
+};
 
 /** @type {Subject} */
 export const prefixed = {
   name: "sqlite, custom prefix",
   capabilities: sqliteCapabilities,
+  server: false,
   create: () => createOnDisk({ prefix: "shop_" }),
 };
 
@@ -24,11 +30,17 @@ export const prefixed = {
 export const borrowed = {
   name: "sqlite, borrowed handle",
   capabilities: sqliteCapabilities,
+  server: false,
   create: () => createOnDisk({ borrowed: true }),
 };
 
 /** @type {Subject} */
-export const inMemory = { name: "sqlite, :memory:", capabilities: sqliteMemoryCapabilities, create: createInMemory };
+export const inMemory = {
+  name: "sqlite, :memory:",
+  capabilities: sqliteMemoryCapabilities,
+  server: false,
+  create: createInMemory,
+};
 
 /** For laws in another process. @param {Config} config @returns {TestDatabase} */
 export function openDatabase(config) {
@@ -39,6 +51,11 @@ export function openDatabase(config) {
   const opened = [handle];
   return {
     adapter: () => createSqliteAdapter(borrowed ? { database: handle, prefix } : { file, prefix }),
+    borrow: async () => {
+      const lent = new Database(file, { timeout: 0 });
+      opened.push(lent);
+      return borrow(lent, prefix);
+    },
     effects: effectsOn(handle),
     begin: () => {
       const raw = new Database(file, { timeout: 0 });
@@ -77,10 +94,20 @@ async function createInMemory() {
   handle.exec("create table effects (key text primary key, value text not null) strict");
   return {
     adapter: () => createSqliteAdapter({ database: handle }),
+    borrow: async () => borrow(handle, "tidemark_"),
     effects: effectsOn(handle),
     begin: () => begin(handle, () => undefined),
     schema: schemaOf(handle, "tidemark_"),
     drop: async () => void handle.close(),
+  };
+}
+
+/** @param {Handle} handle @param {string} prefix @returns {Awaited<ReturnType<TestDatabase["borrow"]>>} */
+function borrow(handle, prefix) {
+  return {
+    adapter: createSqliteAdapter({ database: handle, prefix }),
+    use: () => retry(() => handle.exec("insert or replace into effects values ('borrowed', 'used')")),
+    end: async () => void handle.close(),
   };
 }
 

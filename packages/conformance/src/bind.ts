@@ -14,7 +14,7 @@ export type ConformanceOptions = Omit<CheckOptions, "onFinding">;
 
 /** One test for each law that speaks of this subject, and one for its broken store. */
 export function bindConformance<Tx>(runner: Runner, subject: Subject<Tx>, options: ConformanceOptions = {}): void {
-  const laws = (options.laws ?? allLaws).filter((law) => inapplicable(law, subject.capabilities) === undefined);
+  const laws = (options.laws ?? allLaws).filter((law) => inapplicable(law, subject) === undefined);
   runner.describe(`${subject.name} holds`, () => {
     for (const law of laws) {
       runner.test(`${law.id}: ${law.promise}`, async () => {
@@ -31,7 +31,7 @@ export function bindTeeth<Tx>(
   subject: Subject<Tx>,
   options: Pick<ConformanceOptions, "laws"> = {},
 ): void {
-  const laws = (options.laws ?? allLaws).filter((law) => inapplicable(law, subject.capabilities) === undefined);
+  const laws = (options.laws ?? allLaws).filter((law) => inapplicable(law, subject) === undefined);
   runner.describe(`on ${subject.name}, the law`, () => {
     for (const law of laws) {
       runner.test(`${law.id} catches a store that ${law.tooth.lie}`, async () => {

@@ -34,7 +34,13 @@ export type Finding =
       readonly why: string;
       readonly until: string;
     }
-  | { readonly law: string; readonly promise: string; readonly kind: "not-applicable"; readonly capability: string }
+  | {
+      readonly law: string;
+      readonly promise: string;
+      readonly kind: "not-applicable";
+      /** The capability, or `server`, of which the law speaks only when it is there, or only when it is not. */
+      readonly capability: string;
+    }
   | { readonly law: string; readonly promise: string; readonly kind: "fails"; readonly how: string };
 
 export interface Report {
@@ -61,7 +67,7 @@ export async function checkLaw<Tx>(
   deviations: readonly Deviation[] = [],
 ): Promise<Finding> {
   const about = { law: law.id, promise: law.promise };
-  const capability = inapplicable(law, subject.capabilities);
+  const capability = inapplicable(law, subject);
   if (capability !== undefined) return { ...about, kind: "not-applicable", capability };
   const verdict = await judge(law, subject);
   const deviation = deviations.find((candidate) => candidate.law === law.id);

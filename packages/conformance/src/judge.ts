@@ -1,5 +1,5 @@
 import { AssertionError } from "node:assert";
-import { consume, createConsumerStateStore, openStore, type Store } from "@tidemark/core";
+import { consume, createConsumerStateStore, openStore, runInZone, type Store } from "@tidemark/core";
 import type { Adapter } from "@tidemark/core/spi";
 import type { Bench, Change, Law, Site, Tooth } from "./law.ts";
 import { type Child, spawnChild } from "./processes.ts";
@@ -11,12 +11,12 @@ export type Verdict =
   | { readonly kind: "broken"; readonly how: string }
   | { readonly kind: "error"; readonly error: unknown };
 
-const DEFAULT_TIMEOUT_MS = 60_000;
+const DEFAULT_TIMEOUT_MS = 120_000;
 
 export interface JudgeOptions {
   /** Runs the law against this broken store instead of the real one. */
   readonly tooth?: Tooth | undefined;
-  /** Default 60 000. A law that takes longer is broken: something hangs. */
+  /** Default 120 000. A law that takes longer is broken: something hangs. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -55,6 +55,7 @@ export async function judge<Tx>(law: Law, subject: Subject<Tx>, options: JudgeOp
       capabilities: subject.capabilities,
       store: await site.open(),
       consume: tooth?.consume ?? consume,
+      runInZone: tooth?.runInZone ?? runInZone,
       stateStore: tooth?.stateStore ?? createConsumerStateStore,
       another,
     };

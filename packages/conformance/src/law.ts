@@ -1,7 +1,7 @@
-import type { Capabilities, consume, createConsumerStateStore, Store, StoreOptions } from "@tidemark/core";
+import type { Capabilities, consume, createConsumerStateStore, runInZone, Store, StoreOptions } from "@tidemark/core";
 import type { Adapter } from "@tidemark/core/spi";
 import type { Child } from "./processes.ts";
-import type { TestDatabase } from "./subject.ts";
+import type { Subject, TestDatabase } from "./subject.ts";
 
 /** One database of the subject, and the ways to work on it. */
 export interface Site<Tx> {
@@ -24,6 +24,8 @@ export interface Bench<Tx> extends Site<Tx> {
   readonly store: Store<Tx>;
   /** Core's `consume`. */
   readonly consume: typeof consume;
+  /** Core's `runInZone`. */
+  readonly runInZone: typeof runInZone;
   /** Core's `createConsumerStateStore`. */
   readonly stateStore: typeof createConsumerStateStore;
   /** Another database of the subject, which no store has opened yet. Dropped after the law. */
@@ -40,6 +42,7 @@ export interface Tooth {
   adapter?<Tx>(real: Adapter<Tx>): Adapter<Tx>;
   store?<Tx>(real: Store<Tx>): Store<Tx>;
   readonly consume?: typeof consume;
+  readonly runInZone?: typeof runInZone;
   readonly stateStore?: typeof createConsumerStateStore;
 }
 
@@ -49,17 +52,24 @@ export interface Law {
   readonly id: string;
   /** The promise in one sentence, a present-tense fact. */
   readonly promise: string;
-  /** The law speaks only of adapters with, or without, these capabilities. */
-  readonly when?: Partial<Capabilities>;
+  /** The law speaks only of subjects of which this is true: adapters with, or without, these capabilities. */
+  readonly when?: Partial<Conditions>;
   /** Throws an `AssertionError` when the promise is broken. Any other error means that the law could not be judged. */
   check<Tx>(bench: Bench<Tx>): Promise<void>;
   readonly tooth: Tooth;
 }
 
-/** Whether `law` speaks of an adapter with these capabilities; if not, the capability that says so. */
-export function inapplicable(law: Law, capabilities: Capabilities): keyof Capabilities | undefined {
-  const demands = Object.entries(law.when ?? {}) as [keyof Capabilities, boolean][];
-  return demands.find(([capability, wanted]) => capabilities[capability] !== wanted)?.[0];
+/** What a law may demand: a capability, or that there is a server behind the adapter, or none. */
+export interface Conditions extends Capabilities, Pick<Subject<never>, "server"> {}
+
+/** Whether `law` speaks of this subject; if not, the condition that says so. */
+export function inapplicable(
+  law: Law,
+  { capabilities, server }: Pick<Subject<never>, "capabilities" | "server">,
+): keyof Conditions | undefined {
+  const conditions: Conditions = { ...capabilities, server };
+  const demands = Object.entries(law.when ?? {}) as [keyof Conditions, boolean][];
+  return demands.find(([condition, wanted]) => conditions[condition] !== wanted)?.[0];
 }
 
 /** `target` with some members replaced; everything else is the real thing. */

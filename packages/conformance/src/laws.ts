@@ -6,13 +6,19 @@ import { consumerStateStoreLaws } from "./laws/consumer-state-store.ts";
 import { consumingLaws } from "./laws/consuming.ts";
 import { deadLetterLaws } from "./laws/dead-letters.ts";
 import { lifetimeLaws } from "./laws/lifetime.ts";
+import { memberLaws } from "./laws/members.ts";
 import { observerLaws } from "./laws/observers.ts";
 import { observationLaws } from "./laws/observations.ts";
+import { oddTextLaws } from "./laws/odd-texts.ts";
 import { orderLaws } from "./laws/order.ts";
 import { parkingLaws } from "./laws/parking.ts";
 import { readLaws } from "./laws/read.ts";
 import { sagaLaws } from "./laws/sagas.ts";
+import { segmentLaws } from "./laws/segments.ts";
 import { valueLaws } from "./laws/values.ts";
+import { serverLaws } from "./laws/server.ts";
+import { transientLaws } from "./laws/transient.ts";
+import { versionLaws } from "./laws/versions.ts";
 import { waitForLaws } from "./laws/wait-for.ts";
 import { zoneLaws } from "./laws/zones.ts";
 
@@ -26,12 +32,18 @@ export const laws: readonly Law[] = Object.freeze([
   ...checkpointLaws,
   ...consumingLaws,
   ...observerLaws,
+  ...transientLaws,
   ...claimLaws,
+  ...segmentLaws,
+  ...versionLaws,
+  ...memberLaws,
   ...waitForLaws,
   ...sagaLaws,
   ...consumerStateStoreLaws,
   ...observationLaws,
   ...parkingLaws,
   ...deadLetterLaws,
+  ...oddTextLaws,
   ...lifetimeLaws,
+  ...serverLaws,
 ]);

@@ -19,6 +19,8 @@ import type { Deposit } from "./projectors.ts";
 
 export interface ObserverOptions {
   readonly name?: string;
+  readonly version?: number;
+  readonly segments?: number;
   readonly start?: StartRule;
   readonly failure?: FailurePolicy;
   readonly concurrency?: number;

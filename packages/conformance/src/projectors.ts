@@ -17,14 +17,21 @@ export type Deposit = RecordedEvent<"deposited", { amount: number }>;
 /** Failures are tried again at once. */
 const QUICK: FailurePolicy = { minDelayMs: 1, maxDelayMs: 5 };
 
+export interface ProjectorOptions {
+  readonly name?: string;
+  readonly version?: number;
+  readonly segments?: number;
+  readonly start?: StartRule;
+  readonly failure?: FailurePolicy;
+}
+
 /** A projector of deposits. */
 export function projector<Tx>(
   handle: Handler<TransactionalContext<Tx>, Deposit>,
-  options: { readonly name?: string; readonly start?: StartRule; readonly failure?: FailurePolicy } = {},
+  options: ProjectorOptions = {},
 ): Projector<Tx> {
-  const { name = ORDERS, start, failure } = options;
-  const handlers = { deposited: handle };
-  return defineProjector<Tx, Deposits>({ name, start, failure: { ...QUICK, then: "stop", ...failure }, handlers });
+  const failure: FailurePolicy = { ...QUICK, then: "stop", ...options.failure };
+  return defineProjector<Tx, Deposits>({ name: ORDERS, ...options, failure, handlers: { deposited: handle } });
 }
 
 /** A projector of batches, each of which fails or not once its effects are written. Skips what fails twice. */

@@ -7,6 +7,7 @@ import { orderScripts } from "./scripts/order.ts";
 import { readScripts } from "./scripts/read.ts";
 import { sagaScripts } from "./scripts/sagas.ts";
 import { zoneScripts } from "./scripts/zones.ts";
+import { stormScripts } from "./scripts/storm.ts";
 import type { Script } from "./script.ts";
 
 /** Every script that a law spawns, by name. */
@@ -14,6 +15,7 @@ export const scripts: Readonly<Record<string, Script>> = {
   ...appendScripts,
   ...readScripts,
   ...orderScripts,
+  ...stormScripts,
   ...zoneScripts,
   ...consumingScripts,
   ...observerScripts,

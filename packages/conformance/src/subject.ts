@@ -7,6 +7,12 @@ export interface Subject<Tx> {
   readonly name: string;
   /** The constant that the adapter exports. */
   readonly capabilities: Capabilities;
+  /**
+   * Whether adapters reach the database over connections of a pool, which can be lost and can be taken: a server. Laws
+   * about servers speak of this subject if so, and its databases need the hook `line`; if not, reports say that these
+   * laws do not apply. Said by every subject, so that no hook is left out unnoticed.
+   */
+  readonly server: boolean;
   /** A fresh, empty database, which no other law uses. */
   create(): Promise<TestDatabase<Tx>>;
 }
@@ -14,7 +20,14 @@ export interface Subject<Tx> {
 /** One database, and everything that laws do to it beside the store. */
 export interface TestDatabase<Tx> {
   /** An adapter on this database with connections of its own. Called again, it is a second client of the same data. */
-  adapter(): Adapter<Tx>;
+  adapter(options?: AdapterOptions): Adapter<Tx>;
+  /** An adapter that is lent something of the application's, as applications do it: a pool, a handle, a database. */
+  borrow(): Promise<Borrowed<Tx>>;
+  /**
+   * Opens a line to the server, beside the direct connections of all other hooks. Absent without a server. Closed with
+   * the database. `@tidemark/test-servers/proxy` shows how it can be done.
+   */
+  readonly line?: (() => Promise<Line<Tx>>) | undefined;
   /** An application's own table in this database: text by text. */
   readonly effects: Effects<Tx>;
   /** Begins a transaction without the library's help, on a connection of its own. */
@@ -28,6 +41,37 @@ export interface TestDatabase<Tx> {
   readonly process?: { readonly module: string; readonly config: unknown } | undefined;
   /** Closes and removes everything. */
   drop(): Promise<void>;
+}
+
+/** Asked for by laws about servers only; adapters without a pool need not look at it. */
+export interface AdapterOptions {
+  /** So many connections in the pool. Default: more than any law needs. */
+  readonly connections?: number | undefined;
+  /** How long a call waits for a connection at most, in milliseconds. Default: the adapter's own. */
+  readonly waitMs?: number | undefined;
+}
+
+export interface Borrowed<Tx> {
+  readonly adapter: Adapter<Tx>;
+  /** Uses what was lent without the library, as its owner does. Rejects when it was closed. */
+  use(): Promise<void>;
+  /** Closes what was lent, as its owner does in the end. */
+  end(): Promise<void>;
+}
+
+/** A way to the server that breaks when a law says so. */
+export interface Line<Tx> {
+  /** As `TestDatabase.adapter`, with all of its connections over this line. */
+  adapter(options?: AdapterOptions): Adapter<Tx>;
+  /** From now on the database cannot be reached over this line: connections are cut, new ones are refused. */
+  cut(): Promise<void>;
+  /** It can be reached again. */
+  mend(): Promise<void>;
+  /**
+   * The next transaction over this line that sends `text` (letters, digits and hyphens) to the database is committed
+   * there, and its connection is cut before the answer to the commit arrives. So is a statement that commits by itself.
+   */
+  loseAcknowledgement(text: string): Promise<{ readonly isLost: boolean }>;
 }
 
 export interface Effects<Tx> {

@@ -1,7 +1,8 @@
 import type { ConsumerKind } from "./adapter/consumers.ts";
 import type { Operation } from "./adapter/operation.ts";
 import type { Serializer } from "./codec.ts";
-import { type AnyConsumer, type ConsumeOptions, type ConsumeResult } from "./consumer/consume.ts";
+import type { ConsumeOptions, ConsumeResult } from "./consumer/consume.ts";
+import type { AnyConsumer } from "./consumer/run-in-zone.ts";
 import type { ConsumerError, ConsumerState } from "./consumer/consumers.ts";
 import type { Handler, HandlerContext, TransactionalContext } from "./consumer/definition.ts";
 import type { FailurePolicy } from "./consumer/failure.ts";

@@ -48,6 +48,15 @@ export interface ErrorDetails {
   readonly CONSUMER_UNKNOWN: { readonly consumer: string };
   /** The consumer is stored with another kind or another number of segments. */
   readonly CONSUMER_MISMATCH: { readonly consumer: string; readonly stored: string; readonly given: string };
+  /** The consumer is on its way to another number of segments than the one asked for. */
+  readonly RESEGMENTING: { readonly consumer: string; readonly segments: number };
+  /** A version cannot take the place of the active one as things stand. */
+  readonly PROMOTION_REFUSED: {
+    readonly consumer: string;
+    readonly reason: "inactive" | "segments" | "positions";
+  };
+  /** The version is the one in force. */
+  readonly VERSION_ACTIVE: { readonly consumer: string };
   /** A checkpoint, or a transaction that was given to `within`, belongs to another log. */
   readonly LOG_MISMATCH: { readonly consumer?: string; readonly stored: string; readonly given: string };
   /** Somebody changed a saga beside its consumer. */

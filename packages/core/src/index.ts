@@ -1,5 +1,5 @@
 export type { Capabilities } from "./adapter/capabilities.ts";
-export type { ConsumerKey, ConsumerKind } from "./adapter/consumers.ts";
+export type { ConsumerKey, ConsumerKind, Layout } from "./adapter/consumers.ts";
 export type { Operation } from "./adapter/operation.ts";
 export type { Codec, CodecSubject, Serializer } from "./codec.ts";
 export type { ClaimOutcome } from "./adapter/claims.ts";
@@ -11,22 +11,38 @@ export {
   createConsumerStateStore,
   type SagaWriteOptions,
 } from "./consumer-state-store.ts";
-export { type AnyConsumer, consume, type ConsumeOptions, type ConsumeResult } from "./consumer/consume.ts";
+export { consume, type ConsumeOptions, type ConsumeResult } from "./consumer/consume.ts";
+export {
+  type AnyConsumer,
+  defineConsumer,
+  runInZone,
+  type RunOptions,
+  type RunResult,
+} from "./consumer/run-in-zone.ts";
+export type { ReadPage } from "./consumer/outlook.ts";
+export type { Layouts, ResegmentOptions } from "./consumer/layouts.ts";
+export type { MeetOptions, Members } from "./consumer/members.ts";
+export type { Versions } from "./consumer/versions.ts";
 export type {
   ConsumerError,
   Consumers,
   ConsumerSegment,
+  ConsumerSight,
   ConsumerState,
   DeclareOptions,
+  LookInput,
+  LookOptions,
   StartRule,
 } from "./consumer/consumers.ts";
 export type {
   ConsumerSpec,
   EventMap,
+  DefinedConsumer,
   EventOf,
   Handler,
   HandlerContext,
   Handlers,
+  Segmented,
   TransactionalContext,
 } from "./consumer/definition.ts";
 export type { FailurePolicy } from "./consumer/failure.ts";
@@ -77,6 +93,7 @@ export { openStore } from "./store/open-store.ts";
 export type { GroupCommitOptions, PollOptions, RetryOptions, StoreOptions } from "./store/options.ts";
 export type {
   EventSource,
+  FrontierHolder,
   Page,
   ReadAggregateOptions,
   ReadAllOptions,

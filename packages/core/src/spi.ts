@@ -20,15 +20,20 @@ export type {
   ConsumerDeclaration,
   ConsumerKey,
   ConsumerKind,
+  ConsumerLook,
   ConsumerRecords,
   ConsumerRow,
   ErrorState,
   Fence,
+  Layout,
+  Looked,
+  Promotion,
   SegmentKey,
   SegmentRow,
   ZoneEntry,
   ZoneRecords,
 } from "./adapter/consumers.ts";
+export type { FrontierHolderRow } from "./adapter/frontier.ts";
 export type {
   LetterPort,
   LetterQuery,
@@ -37,6 +42,7 @@ export type {
   LetterRow,
   NewLetter,
 } from "./adapter/dead-letters.ts";
+export type { MemberRecords } from "./adapter/members.ts";
 export type { Operation } from "./adapter/operation.ts";
 export { type BatchPlan, type BatchState, type KnownEvent, planBatch, type PlannedRow } from "./adapter/plan.ts";
 export type { AggregateQuery, LogPage, LogQuery, LogScope } from "./adapter/reads.ts";

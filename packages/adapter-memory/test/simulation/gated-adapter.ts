@@ -135,6 +135,7 @@ export function gateAdapter(inner: Adapter<MemoryTransaction>, gate: Gate): Adap
     sagas: gated("sagas", inner.sagas),
     deadlines: gated("deadlines", inner.deadlines),
     deadLetters: gated("letters", inner.deadLetters),
+    members: gated("members", inner.members),
     claims: gated("claims", {
       ...inner.claims,
       claim: async (consumer, key, claim, op) => {

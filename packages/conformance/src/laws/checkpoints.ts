@@ -635,8 +635,9 @@ export const checkpointLaws: readonly Law[] = [
         changeRecords(real, (records) => ({
           remove: async (key, op) => {
             const row = await records.get(key, op);
-            await records.remove(key, op);
+            const outcome = await records.remove(key, op);
             if (row?.enabled === false) await records.setEnabled(key, false, op);
+            return outcome;
           },
         })),
     },
@@ -668,6 +669,7 @@ export const checkpointLaws: readonly Law[] = [
             for (const { key: stored } of await records.list(undefined, 100, op)) {
               if (stored.name === key.name) await records.remove(stored, op);
             }
+            return "done";
           },
         })),
     },
@@ -743,7 +745,9 @@ const UNKNOWN = {
   start: undefined,
   logId: undefined,
   enabled: true,
+  active: false,
   generation: 1,
+  layout: undefined,
   segments: [
     { segment: 0, position: START, committedAt: 0, owner: undefined, token: 0n, held: false, error: undefined },
   ],

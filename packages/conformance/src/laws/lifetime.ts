@@ -1,5 +1,4 @@
 import {
-  type Consumers,
   defineProjector,
   isTidemarkError,
   START,
@@ -7,6 +6,8 @@ import {
   type StoreOptions,
   type TidemarkError,
 } from "@tidemark/core";
+import { remember } from "../borrowing.ts";
+import { everyCall } from "../calls.ts";
 import { account, deposit, readLog } from "../events.ts";
 import { assert, collect, fulfils, FULFILLED, gate, outcome, promptly, refuses } from "../expect.ts";
 import type { Law, Site } from "../law.ts";
@@ -23,45 +24,9 @@ import {
   startsOnAnySchema,
   takesLogsForOne,
 } from "../lies/lifetime.ts";
+import { closesWhatItWasLent } from "../lies/server.ts";
 import type { FirstStart } from "../scripts/lifetime.ts";
 import type { TestDatabase } from "../subject.ts";
-
-/** A call of each method. A method that `Store` gets and that is missing here does not compile. */
-const STORE_CALLS: {
-  readonly [
-    Method in Exclude<
-      keyof Store<never>,
-      "logId" | "adapter" | "capabilities" | "codec" | "consumers" | "within" | "close" | symbol
-    >
-  ]: <Tx>(store: Store<Tx>) => Promise<unknown>;
-} = {
-  append: (store) => store.append(deposit("alice")),
-  appendAll: (store) => store.appendAll([deposit("alice")]),
-  readAggregate: (store) => collect(store.readAggregate(account("alice"))),
-  readAll: (store) => store.readAll(),
-  head: (store) => store.head(),
-  wait: (store) => store.wait(START, { timeoutMs: 1 }),
-  transaction: (store) => store.transaction(async () => undefined),
-  enterZone: (store) => store.enterZone("mine"),
-  waitFor: (store) => store.waitFor("mine", START, { timeoutMs: 1 }),
-  sagas: (store) => store.sagas.get("mine", "1"),
-  deadlines: (store) => store.deadlines.due("mine", 1),
-  deadLetters: (store) => store.deadLetters.count("mine"),
-  claims: (store) => store.claims.release("mine", "key", "token"),
-};
-
-const CONSUMERS_CALLS: { readonly [Method in keyof Consumers]: (consumers: Consumers) => Promise<unknown> } = {
-  declare: (consumers) => consumers.declare("mine", { kind: "projector" }),
-  get: (consumers) => consumers.get("mine"),
-  list: (consumers) => collect(consumers.list()),
-  checkpoint: (consumers) => consumers.checkpoint("mine"),
-  isEnabled: (consumers) => consumers.isEnabled("mine"),
-  enable: (consumers) => consumers.enable("mine"),
-  disable: (consumers) => consumers.disable("mine"),
-  recordError: (consumers) => consumers.recordError("mine", new Error("late")),
-  reset: (consumers) => consumers.reset("mine", "beginning"),
-  delete: (consumers) => consumers.delete("mine"),
-};
 
 const closeLaws: readonly Law[] = [
   {
@@ -124,8 +89,7 @@ const closeLaws: readonly Law[] = [
       await store.close();
 
       const calls = [
-        ...Object.values(STORE_CALLS).map((call) => () => call(store)),
-        ...Object.values(CONSUMERS_CALLS).map((call) => () => call(store.consumers)),
+        ...everyCall(store),
         () => consume(store, defineProjector({ name: "mine", handle: () => undefined })),
         async () => store.within(transaction.tx),
         async () => inside.append(deposit("alice")),
@@ -182,6 +146,21 @@ const closeLaws: readonly Law[] = [
       const { first } = await fulfils(store.append(deposit("alice")), "A store outlives the others of its database");
       assert.equal(first, 3);
       assert.equal((await readLog(store)).events.length, 3);
+    },
+  },
+  {
+    id: "lifetime/borrowed",
+    promise: "What a store was lent works beside it, and still does when the store is closed.",
+    tooth: closesWhatItWasLent,
+    check: async ({ open, database, store: other }) => {
+      const borrowed = remember(await database.borrow());
+      const store = await open({}, () => borrowed.adapter);
+      await store.append(deposit("alice"));
+      await fulfils(borrowed.use(), "What was lent works beside the store");
+      await store.close();
+      await refuses("CLOSED", store.head());
+      await fulfils(borrowed.use(), "What was lent still works");
+      assert.equal((await readLog(other)).events.length, 1);
     },
   },
   {

@@ -16,7 +16,7 @@ import { account } from "../events.ts";
 import { assert, atOnce, collect, eventually, fulfils, gate, later, promptly, refuses, turn } from "../expect.ts";
 import { changeRecords, unavailable, vanishing } from "../faults.ts";
 import { type Law, override } from "../law.ts";
-import { sharesEvents } from "../lies/consuming.ts";
+import { alwaysEnabled, commitsAs, sharesEvents, zonesOf } from "../lies/consuming.ts";
 import {
   consumesObservers,
   forgetsCompletions,
@@ -334,7 +334,7 @@ const inAnyLog: readonly SceneLaw[] = [
     tooth: consumesObservers("takes every observer for enabled", (store, consumer, options) =>
       consume(
         override(store, (real) => ({
-          consumers: override(real.consumers, () => ({ isEnabled: async () => true })),
+          consumers: override(real.consumers, alwaysEnabled),
           enterZone: async (name, how) => {
             const zone = await real.enterZone(name, how);
             return zone === undefined ? undefined : override(zone, () => ({ enabled: true }));
@@ -589,6 +589,75 @@ const inAnyLog: readonly SceneLaw[] = [
       assert.deepEqual(seen, [2], "Only 2 was in flight.");
       held.letGo();
       await cycle;
+    },
+  },
+  {
+    name: "observer/transient/lost-ack/goes-on",
+    promise: "A record whose acknowledgement was lost holds up no handler that waits for it, and nothing is repeated.",
+    tooth: commitsAs("gives up when it finds a commit of its own", (zone) => ({
+      commit: (work, how) =>
+        zone.commit(work, how).catch((error: unknown) => {
+          throw isTidemarkError(error, "CHECKPOINT_CONFLICT") ? new Error("no luck") : error;
+        }),
+    })),
+    check: async ({ log, run, open }) => {
+      const positions = await depositTo(log, ["a", "b", "c"]);
+      let losses = 0;
+      const losing = await open({}, (real) =>
+        override(real, () => ({
+          transaction: async (work, op) => {
+            const result = await real.transaction(work, op);
+            const { position } = at((await real.consumers.get({ name: ORDERS, version: 1 }, op))?.segments ?? [], 0);
+            if (position !== at(positions, 0) || losses > 0) return result;
+            losses += 1;
+            throw unavailable();
+          },
+        })),
+      );
+      // Whoever asks on and on, and lets no timer through, would hold up this law as well: it ends that.
+      let asked = 0;
+      const counting = zonesOf(losing, (zone) => ({
+        get position(): Position {
+          asked += 1;
+          assert.ok(asked <= 10_000, "It asks for its checkpoint without end.");
+          return zone.position;
+        },
+      }));
+      const { seen, handle } = sight();
+      const cycle = run(observer(handle, { concurrency: 1 }), {}, counting);
+      const result = await fulfils(promptly("The cycle ends", cycle), "The cycle goes on");
+      assert.deepEqual([result.kind, seen, losses], ["caught-up", [1, 2, 3], 1]);
+    },
+  },
+  {
+    name: "observer/transient/keeps-error",
+    promise:
+      "The error of an event that an observer parks stays recorded, also when the letter is written at a second try.",
+    tooth: commitsAs("clears the error with every commit", (zone) => ({
+      commit: (work, how) => zone.commit(work, { ...how, keepError: false }),
+    })),
+    check: async ({ store, log, run, open }) => {
+      await depositTo(log, ["a"]);
+      let failures = 0;
+      const shaky = await open({}, (real) =>
+        override(real, () => ({
+          within: (tx) =>
+            override(real.within(tx), (port) => ({
+              deadLetters: override(port.deadLetters, (letters) => ({
+                park: async (...letter) => {
+                  failures += 1;
+                  if (failures === 1) throw unavailable();
+                  return letters.park(...letter);
+                },
+              })),
+            })),
+        })),
+      );
+      const poisoned = observer(poisonedBy(sight().handle, 1), { failure: { attempts: 1, then: "park" } });
+      await fulfils(run(poisoned, {}, shaky), "The letter is written a moment later");
+      assert.deepEqual([failures, await store.deadLetters.count(ORDERS)], [2, 1]);
+      const [segment] = (await store.consumers.get(ORDERS))?.segments ?? [];
+      assert.ok(segment?.error !== undefined, "The error is not recorded any more.");
     },
   },
   {

@@ -18,12 +18,15 @@ import {
   appendsAtOnce,
   consumesOneAtATime,
   forgetsLogs,
+  holders,
+  holdsBackForEver,
   locksEachAppend,
   readsBehindWriters,
   readsOneTooFar,
   readsPastOpenAppends,
   refusesSecondWriter,
   showsLastAppendOnly,
+  suspectsEveryTransaction,
   waitsForEveryTransaction,
   waitsForTheLost,
 } from "../lies/order.ts";
@@ -263,7 +266,9 @@ const noSkipLaws: readonly Law[] = [
     id: "order/no-skip/many-appends-one-transaction",
     promise: "A transaction of 20 000 appends exhausts nothing, and all of them are delivered.",
     tooth: locksEachAppend,
-    check: async ({ store }) => {
+    check: async ({ open }) => {
+      // How long it takes is not what the law is about.
+      const store = await open({ maxTransactionMs: 110_000 });
       const appending = store.transaction(async (_tx, within) => {
         for (const n of range(20_000)) await within.append(deposit(`${n % 1_000}`));
       });
@@ -383,6 +388,140 @@ const noStallLaws: readonly Law[] = [
   },
 ];
 
+const holderLaws: readonly Law[] = [
+  {
+    id: "order/holders/open-append",
+    promise: "A transaction that has appended and is open is listed, with a position below its events, until it ends.",
+    when: { concurrentWriters: true },
+    tooth: holders("tells of nobody", () => []),
+    check: async ({ store, open, database }) => {
+      const other = await open();
+      const { positions } = await store.append(deposit("before"));
+      for (const end of ["commit", "rollback", "kill"] as const) {
+        const { transaction, first } = await beginAppend(store, database, deposit("slow"));
+        for (const asked of [store, other]) {
+          const [holder, ...others] = await asked.frontierHolders();
+          assert.ok(holder !== undefined && others.length === 0, "The open append is not listed once.");
+          assert.ok(holder.position < first, `${holder.position} is not below the open append at ${first}.`);
+          assert.ok(holder.position >= (positions[0] ?? START), "More is said to be held back than there is.");
+          assert.ok(holder.session.length > 0, "Nothing tells who it is.");
+          assert.ok(holder.since === undefined || !Number.isNaN(holder.since.getTime()));
+        }
+        await transaction[end]();
+        // A server needs a moment to notice that a client was killed.
+        await eventually(
+          `Nobody is listed after ${end}`,
+          async () => (await store.frontierHolders()).length === 0,
+          3_000,
+        );
+      }
+    },
+  },
+  {
+    id: "order/holders/lowest-first",
+    promise: "Of several open appends the one that holds back most is listed first, and each with its own position.",
+    when: { concurrentWriters: true },
+    tooth: holders("tells of the latest first", (rows) => rows.toReversed()),
+    check: async ({ store, database }) => {
+      const appends = [];
+      for (const id of ["a", "b", "c"]) {
+        appends.push(await beginAppend(store, database, deposit(id)));
+        await store.append(deposit("between"));
+      }
+      while (appends.length > 0) {
+        const listed = await store.frontierHolders();
+        assert.equal(listed.length, appends.length);
+        for (const [index, { position }] of listed.entries()) {
+          const [own, before] = [appends[index]?.first ?? START, appends[index - 1]?.first ?? START];
+          assert.ok(position >= before && position < own, `Position ${position} is not between ${before} and ${own}.`);
+        }
+        assert.ok((await store.head()) <= (listed[0]?.position ?? START), "The head is past the first one.");
+        const [first] = appends.splice(0, 1);
+        await first?.transaction.commit();
+      }
+      assert.deepEqual(await store.frontierHolders(), []);
+    },
+  },
+  {
+    id: "order/holders/lent",
+    promise: "A transaction of the store's own is listed as well once it has appended.",
+    when: { concurrentWriters: true },
+    tooth: holders("tells of nobody", () => []),
+    check: async ({ store, open }) => {
+      const other = await open();
+      const [appended, released] = [gate(), gate()];
+      const slow = store.transaction(async (_tx, within) => {
+        await within.append(deposit("slow"));
+        appended.open();
+        await released.passed;
+      });
+      try {
+        await Promise.race([appended.passed, slow]);
+        assert.equal((await other.frontierHolders()).length, 1);
+      } finally {
+        released.open();
+        await slow;
+      }
+      assert.deepEqual(await other.frontierHolders(), []);
+    },
+  },
+  {
+    id: "order/holders/none",
+    promise: "Nobody is listed when no transaction is open, whatever was committed, rolled back or refused before.",
+    tooth: holdsBackForEver,
+    check: async ({ store, database }) => {
+      assert.deepEqual(await store.frontierHolders(), [], "In a new database.");
+      for (const end of ["commit", "rollback"] as const) {
+        const { transaction } = await beginAppend(store, database, deposit("slow"));
+        // Not awaited: where all calls wait for an open transaction, this one may as well.
+        const asked = store.frontierHolders();
+        await transaction[end]();
+        await asked;
+        assert.deepEqual(await store.frontierHolders(), [], `After ${end}.`);
+      }
+      await store.append(deposit("alice"));
+      await refuses("VERSION_CONFLICT", store.append(deposit("alice", 1, { expected: "none" })));
+      assert.deepEqual(await store.frontierHolders(), [], "After an append.");
+    },
+  },
+  {
+    id: "order/holders/unrelated",
+    promise: "Open transactions that write but append nothing are not listed.",
+    when: { concurrentWriters: true },
+    tooth: suspectsEveryTransaction,
+    check: async ({ store, database }) => {
+      const own = await database.begin();
+      await database.effects.write(own.tx, "own", "1");
+      await whileWriting(store, database, async () => {
+        await store.append(deposit("alice"));
+        assert.deepEqual(await store.frontierHolders(), []);
+      });
+      await own.commit();
+    },
+  },
+  {
+    id: "order/holders/one-writer",
+    promise: "Where there is one writer at a time nobody holds readers back, and nobody is listed.",
+    when: { concurrentWriters: false },
+    tooth: suspectsEveryTransaction,
+    check: async ({ store, open }) => {
+      const other = await open();
+      const [appended, released] = [gate(), gate()];
+      const slow = store.transaction(async (_tx, within) => {
+        await within.append(deposit("slow"));
+        appended.open();
+        await released.passed;
+      });
+      await Promise.race([appended.passed, slow]);
+      const asked = [store.frontierHolders(), other.frontierHolders()];
+      await turn(10);
+      released.open();
+      assert.deepEqual(await Promise.all(asked), [[], []]);
+      await slow;
+    },
+  },
+];
+
 const logLaws: readonly Law[] = [
   {
     id: "order/restart",
@@ -463,7 +602,7 @@ const logLaws: readonly Law[] = [
 ];
 
 /** The tidemark: what a reader with a checkpoint can rely on while others write. */
-export const orderLaws: readonly Law[] = [...noSkipLaws, ...noStallLaws, ...logLaws];
+export const orderLaws: readonly Law[] = [...noSkipLaws, ...noStallLaws, ...holderLaws, ...logLaws];
 
 /** A reader with a checkpoint, as a consumer has one. */
 interface Reader {
@@ -528,6 +667,8 @@ function assertSeen(reader: Reader, expected: readonly string[], when: string): 
 interface OpenAppend<Tx> {
   readonly transaction: RawTransaction<Tx>;
   readonly ids: readonly string[];
+  /** Of its first event. */
+  readonly first: Position;
 }
 
 async function beginAppend<Tx>(
@@ -536,8 +677,10 @@ async function beginAppend<Tx>(
   request: AppendRequest,
 ): Promise<OpenAppend<Tx>> {
   const transaction = await database.begin();
-  const { ids } = await insideOf(store, transaction, (within) => within.append(request));
-  return { transaction, ids };
+  const { ids, positions } = await insideOf(store, transaction, (within) => within.append(request));
+  const [first] = positions;
+  assert.ok(first !== undefined, "An append has a position.");
+  return { transaction, ids, first };
 }
 
 /**

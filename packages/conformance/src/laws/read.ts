@@ -11,12 +11,13 @@ import {
   toPosition,
 } from "@tidemark/core";
 import { account, deposit, deposits, readLog } from "../events.ts";
-import { assert, collect, fulfils, promptly, refuses } from "../expect.ts";
+import { assert, collect, eventually, fulfils, promptly, refuses } from "../expect.ts";
 import { type Bench, type Law, override } from "../law.ts";
 import {
   answersForAnotherType,
   foldsCase,
   forgesPages,
+  hearsNothing,
   keepsConnections,
   misreadsAggregates,
   misreadsLog,
@@ -642,6 +643,72 @@ const waitLaws: readonly Law[] = [
     },
   },
   {
+    id: "read/wait/hears/other-store",
+    promise: "A waiting reader wakes after an append by another store, without polling for it.",
+    when: { wakeups: true },
+    tooth: hearsNothing,
+    check: async ({ open }) => {
+      const [store, other] = [await open(NEVER_POLLS), await open()];
+      await untilHeard(store, other);
+      for (const how of ["append", "transaction"] as const) {
+        const waiting = store.wait(await store.head(), { timeoutMs: 500_000 });
+        const { positions } =
+          how === "append"
+            ? await other.append(deposit("alice"))
+            : await other.transaction((_tx, within) => within.append(deposit("alice")));
+        assert.equal(await promptly(`A reader wakes after another store's ${how}`, waiting, SIGNAL_MS), positions[0]);
+      }
+    },
+  },
+  {
+    id: "read/wait/hears/other-process",
+    promise: "A waiting reader wakes after an append by another process, without polling for it.",
+    when: { wakeups: true, shared: true },
+    tooth: hearsNothing,
+    check: async ({ open, spawn }) => {
+      const store = await open(NEVER_POLLS);
+      const child = await spawn("read/append-until-heard");
+      await child.hear("ready");
+      const waiting = store.wait(await store.head(), { timeoutMs: 500_000 });
+      child.say("append");
+      const head = await promptly("A reader wakes after another process's append", waiting);
+      assert.ok(head > START);
+      child.say("heard");
+      await child.result();
+    },
+  },
+  {
+    id: "read/wait/hears/after-outage",
+    promise: "A reader whose connection was lost hears of appends again, without polling for them.",
+    when: { wakeups: true, server: true },
+    tooth: hearsNothing,
+    check: async ({ open, database }) => {
+      if (database.line === undefined) throw new TypeError("A subject with a server needs the hook `line`.");
+      const line = await database.line();
+      const [store, other] = [await open(NEVER_POLLS, () => line.adapter()), await open()];
+      await untilHeard(store, other);
+      await line.cut();
+      await refuses("UNAVAILABLE", store.head());
+      await line.mend();
+      await untilHeard(store, other);
+    },
+  },
+  {
+    id: "read/wait/hears/nothing",
+    promise: "A reader to whom nothing is told finds out by polling.",
+    tooth: onlyTimesOut,
+    check: async ({ open, store: other }) => {
+      const deaf = await open({}, (real) =>
+        real.listen === undefined ? real : override(real, () => ({ listen: () => () => undefined })),
+      );
+      for (let round = 0; round < 3; round++) {
+        const waiting = deaf.wait(await deaf.head(), { timeoutMs: 500_000 });
+        const { positions } = await other.append(deposit("alice"));
+        assert.equal(await promptly("A reader finds out by itself", waiting), positions[0]);
+      }
+    },
+  },
+  {
     id: "read/wait/already-there",
     promise: "A reader that is behind does not wait.",
     tooth: waits("waits for the next event, whatever is there", async (real, _after, options) =>
@@ -734,6 +801,20 @@ export const readLaws: readonly Law[] = [
   ...headLaws,
   ...waitLaws,
 ];
+
+/**
+ * Appends until a reader that does not poll has heard of it: who tells and who listens may both still be connecting, and
+ * what is told meanwhile is told to nobody.
+ */
+async function untilHeard<Tx>(store: Store<Tx>, other: Store<Tx>): Promise<void> {
+  let heard: Position | undefined;
+  const waiting = store.wait(await store.head(), { timeoutMs: 500_000 }).then((head) => (heard = head));
+  waiting.catch(() => undefined);
+  await eventually("A reader hears of appends", async () => {
+    await other.append(deposit("again and again"));
+    return heard;
+  });
+}
 
 /** Appends `count` deposits to account `id` in a few appends. */
 async function fill<Tx>(store: Store<Tx>, id: string, count: number): Promise<void> {

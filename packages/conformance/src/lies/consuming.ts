@@ -1,5 +1,6 @@
 import {
   consume,
+  type Consumers,
   type ConsumeOptions,
   type ConsumeResult,
   type Handler,
@@ -91,7 +92,8 @@ export function commitsAs(lie: string, change: <Tx>(zone: Zone<Tx>, options: Ope
   };
 }
 
-function zonesOf<Tx>(store: Store<Tx>, change: (zone: Zone<Tx>) => Partial<Zone<Tx>>): Store<Tx> {
+/** A store with some calls of its zones changed. */
+export function zonesOf<Tx>(store: Store<Tx>, change: (zone: Zone<Tx>) => Partial<Zone<Tx>>): Store<Tx> {
   return override(store, (real) => ({
     enterZone: async (consumer, options) => {
       const zone = await real.enterZone(consumer, options);
@@ -116,11 +118,16 @@ export function misjudges(lie: string, instead: (error: unknown) => unknown): To
   });
 }
 
+/** Consumers that look enabled, whatever was said to them. */
+export function alwaysEnabled(real: Consumers): Partial<Consumers> {
+  return { look: async (...args) => (await real.look(...args)).map((sight) => sight && { ...sight, enabled: true }) };
+}
+
 export const ignoresFlag: Tooth = {
   lie: "takes every consumer for enabled",
   consume: (store, projector, options) => {
     const enabled = override(store, (real) => ({
-      consumers: override(real.consumers, () => ({ isEnabled: async () => true })),
+      consumers: override(real.consumers, alwaysEnabled),
     }));
     return consume(
       zonesOf(enabled, () => ({ enabled: true })),

@@ -188,11 +188,12 @@ export const looksOnce: Tooth = {
   lie: "looks only when a cycle begins for what was asked",
   adapter: (real) => {
     let looked = false;
-    return changeLetterRecords(real, (records) => ({
-      list: async (consumer, query, op) => {
-        if (query.requested && looked) return [];
-        looked ||= query.requested;
-        return records.list(consumer, query, op);
+    return changeRecords(real, (records) => ({
+      look: async (consumers, op) => {
+        const looks = await records.look(consumers, op);
+        if (looked) return looks.map((look) => look && { ...look, requested: [] });
+        looked = true;
+        return looks;
       },
     }));
   },
@@ -278,8 +279,9 @@ export const keepsLettersOfDeleted: Tooth = {
       remove: async (consumer, op) => {
         const query = { after: START, limit: 100, requested: false, sequence: undefined };
         const letters = await real.deadLetters.list(consumer, query, op);
-        await records.remove(consumer, op);
+        const outcome = await records.remove(consumer, op);
         await real.transaction((tx) => real.within(tx).deadLetters.park(consumer, letters, op), op);
+        return outcome;
       },
     })),
 };

@@ -1,5 +1,5 @@
 import { consume as coreConsume, type Position, START, TidemarkError, toPosition } from "@tidemark/core";
-import type { Adapter, AppendOutcome, AppendUnit, StoredEvent } from "@tidemark/core/spi";
+import type { Adapter, AppendOutcome, AppendUnit, FrontierHolderRow, StoredEvent } from "@tidemark/core/spi";
 import { override, type Tooth } from "../law.ts";
 import { givesContext } from "./consuming.ts";
 
@@ -127,6 +127,47 @@ export const waitsForEveryTransaction: Tooth = {
         const events = page.events.filter((event) => [...horizons].every((horizon) => event.position <= horizon));
         return events.length === page.events.length ? page : { events, next: events.at(-1)?.position ?? query.after };
       },
+    }));
+  },
+};
+
+/** An adapter that tells somebody else of who holds its frontier back. */
+export function holders(
+  lie: string,
+  change: (real: readonly FrontierHolderRow[]) => readonly FrontierHolderRow[],
+): Tooth {
+  return {
+    lie,
+    adapter: (real) =>
+      override(real, () => ({ frontierHolders: async (op) => change(await real.frontierHolders(op)) })),
+  };
+}
+
+export const holdsBackForEver: Tooth = {
+  lie: "tells of appends as if they were open for ever",
+  adapter: (real) => {
+    const known: FrontierHolderRow[] = [];
+    const watched = watchAppends(real, (appended) => {
+      for (const { id, position } of appended) {
+        known.push({ position, since: undefined, session: id, application: undefined });
+      }
+    });
+    return override(watched, () => ({ frontierHolders: async () => known }));
+  },
+};
+
+/** What a look at all open transactions tells. */
+export const suspectsEveryTransaction: Tooth = {
+  lie: "tells of every open transaction, whether it has appended or not",
+  adapter: (real) => {
+    const open = new Map<object, FrontierHolderRow>();
+    return override(real, () => ({
+      transaction: async (work, op) => {
+        const key = {};
+        open.set(key, { position: await real.head(op), since: undefined, session: "1", application: undefined });
+        return real.transaction(work, op).finally(() => open.delete(key));
+      },
+      frontierHolders: async (op) => [...(await real.frontierHolders(op)), ...open.values()],
     }));
   },
 };

@@ -134,3 +134,8 @@ export const onlyTimesOut: Tooth = waits("wakes by timeout only", async (real, _
   await setTimeout(timeoutMs, undefined, { ref: false });
   return real.head();
 });
+
+export const hearsNothing: Tooth = {
+  lie: "listens to nobody",
+  adapter: (real) => override(real, () => ({ listen: () => () => undefined })),
+};

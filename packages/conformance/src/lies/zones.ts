@@ -244,6 +244,8 @@ export function showsRows(lie: string, change: (row: ConsumerRow) => ConsumerRow
           return row === undefined ? undefined : change(row);
         },
         list: async (after, limit, op) => (await records.list(after, limit, op)).map(change),
+        look: async (looked, op) =>
+          (await records.look(looked, op)).map((look) => look && { ...look, row: change(look.row) }),
         declare: async (declaration, op) => change(await records.declare(declaration, op)),
       })),
   };
@@ -268,6 +270,11 @@ export function confuses(lie: string, rename: (name: string) => string): Tooth {
       const recorded = changeRecords(zoned, (records) => ({
         declare: (declaration, op) => records.declare({ ...declaration, key: renamed(declaration.key) }, op),
         get: (key, op) => records.get(renamed(key), op),
+        look: (looked, op) =>
+          records.look(
+            looked.map((about) => ({ ...about, key: renamed(about.key) })),
+            op,
+          ),
         setEnabled: (key, enabled, op) => records.setEnabled(renamed(key), enabled, op),
         recordError: (key, text, op) => records.recordError(renamed(key), text, op),
         remove: (key, op) => records.remove(renamed(key), op),

@@ -1,6 +1,7 @@
 import { isTransient, type Store, type StoreInTransaction } from "@tidemark/core";
 import { deposit } from "../events.ts";
 import { turn } from "../expect.ts";
+import { mulberry32 } from "../random.ts";
 import type { Script } from "../script.ts";
 
 /** One writer of the storm. */
@@ -99,17 +100,6 @@ async function appendSome(
   const aggregates = stormAggregates([writer.name]);
   const aggregate = aggregates[Math.floor(random() * aggregates.length)] ?? writer.name;
   return (await store.append(deposit(aggregate, 1 + Math.floor(random() * 5)))).ids;
-}
-
-/** A small generator of numbers in [0, 1) that a seed determines. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** The argument crossed a process boundary; the law that sent it wrote one. */

@@ -5,6 +5,8 @@ import type { ClaimRecords } from "./claims.ts";
 import type { CompletionPort } from "./completions.ts";
 import type { ConsumerRecords, Fence, SegmentKey, ZoneRecords } from "./consumers.ts";
 import type { LetterPort, LetterRecords } from "./dead-letters.ts";
+import type { FrontierHolderRow } from "./frontier.ts";
+import type { MemberRecords } from "./members.ts";
 import type { Operation } from "./operation.ts";
 import type { AggregateQuery, LogPage, LogQuery } from "./reads.ts";
 import type { DeadlinePort, DeadlineReader, SagaPort, SagaReader } from "./sagas.ts";
@@ -30,9 +32,12 @@ export interface Adapter<Tx> {
   open(schema: "migrate" | "check", op: Operation): Promise<OpenedLog>;
 
   /**
-   * Appends all units in one transaction; outcome i belongs to unit i. Decide with `planBatch`, under the locks of all
-   * aggregates of the batch, taken in one sorted order. Nothing is written for a refused unit, and its neighbours do
-   * not notice.
+   * Appends units; outcome i belongs to unit i. Each is written as a whole or not at all, and units of one aggregate in
+   * the order of the batch. Apart from that they are independent: commit them in one transaction or in several. Nothing
+   * is written for a refused unit, and its neighbours do not notice. Decide with `planBatch`, under the locks of all
+   * aggregates of the units that it is given, taken in one sorted order; what needs no stored events may be decided by
+   * other means, with the same outcome. When it rejects, any of the units may have been committed: core repeats the
+   * batch where that may help, and they come back as repeated.
    */
   appendBatch(units: readonly AppendUnit[], op: AppendOperation): Promise<readonly AppendOutcome[]>;
   readAggregate(query: AggregateQuery, op: Operation): Promise<readonly StoredEvent[]>;
@@ -41,6 +46,11 @@ export interface Adapter<Tx> {
   head(op: Operation): Promise<Position>;
   /** The position of the last event before the first one that occurred at or after `time`; the head when none did. */
   positionBefore(time: number, op: Operation): Promise<Position>;
+  /**
+   * Who holds the frontier back: transactions that have appended and are still open, the lowest position first. Empty
+   * where nobody can, because readers never wait for an open append.
+   */
+  frontierHolders(op: Operation): Promise<readonly FrontierHolderRow[]>;
 
   /**
    * Runs `work` in a transaction, lending it the connection. Commits when `work` resolves, rolls back when it rejects
@@ -56,6 +66,7 @@ export interface Adapter<Tx> {
   readonly deadlines: DeadlineReader;
   readonly deadLetters: LetterRecords;
   readonly claims: ClaimRecords;
+  readonly members: MemberRecords;
 
   /** Calls `wake` after appends of other processes, late or spuriously at will. Only with capability `wakeups`. */
   listen?(wake: () => void): () => void;

@@ -49,6 +49,13 @@ export interface SegmentRow {
   readonly error: ErrorState | undefined;
 }
 
+/** A layout that was asked for: another number of segments, once every segment has stopped at `position`. */
+export interface Layout {
+  /** A power of two, at most 1024. */
+  readonly segments: number;
+  readonly position: Position;
+}
+
 export interface ConsumerRow {
   readonly key: ConsumerKey;
   /** Undefined while the consumer was only disabled or failed, and never declared. So are `start` and `logId`. */
@@ -56,29 +63,89 @@ export interface ConsumerRow {
   readonly start: string | undefined;
   readonly logId: string | undefined;
   readonly enabled: boolean;
+  /** Whether this version is the one in force, of which there is at most one to a name. False until it is declared. */
+  readonly active: boolean;
   readonly generation: number;
-  /** Ascending by segment. */
+  /** The layout that was asked for and that is not written yet. */
+  readonly layout: Layout | undefined;
+  /** Those of the current generation, ascending by segment. */
   readonly segments: readonly SegmentRow[];
 }
 
+/** A consumer to be looked at. */
+export interface Looked {
+  readonly key: ConsumerKey;
+  /** What its sagas are stored under; undefined for a consumer that has no deadlines. */
+  readonly saga: string | undefined;
+}
+
+/** Everything that somebody must know who runs a consumer and has nothing to do just now. */
+export interface ConsumerLook {
+  readonly row: ConsumerRow;
+  /** The buckets of dead letters that something is asked for. Distinct, ascending. */
+  readonly requested: readonly number[];
+  /** How long until the earliest deadline of its sagas is due, by the database's clock; 0 or less when it is. */
+  readonly dueInMs: number | undefined;
+}
+
+/**
+ * What became of a promotion. `unknown`: one of the two is not declared. `inactive`: the old version is not the one in
+ * force. `segments`: their numbers of segments differ, or another one was asked for. `positions`: a segment of one stands
+ * elsewhere than that of the other.
+ */
+export type Promotion = "done" | "unknown" | "inactive" | "segments" | "positions";
+
 /** Records of consumers. Each call is a transaction of its own. */
 export interface ConsumerRecords {
-  /** Writes the consumer's row and all segments in one transaction unless it is declared. Returns what is stored. */
+  /**
+   * Writes the consumer's row and all segments in one transaction unless it is declared. Returns what is stored. It is
+   * the active version of its name unless another one is: of two that are declared at once, one.
+   */
   declare(declaration: ConsumerDeclaration, op: Operation): Promise<ConsumerRow>;
   get(key: ConsumerKey, op: Operation): Promise<ConsumerRow | undefined>;
+  /** In one round trip, however many they are; item i belongs to consumer i. Undefined for one that is not stored. */
+  look(consumers: readonly Looked[], op: Operation): Promise<readonly (ConsumerLook | undefined)[]>;
   /** At most `limit` rows, ascending by name (bytes) and version, after `after`. */
   list(after: ConsumerKey | undefined, limit: number, op: Operation): Promise<readonly ConsumerRow[]>;
   /** Also for a consumer that is not declared yet. */
   setEnabled(key: ConsumerKey, enabled: boolean, op: Operation): Promise<void>;
-  /** Also for a consumer that is not declared yet: then generation 1, segment 0. */
+  /**
+   * Also for a consumer that is not declared yet: then generation 1, segment 0. Nothing for a segment that a declared
+   * consumer does not have, or not any more.
+   */
   recordError(key: SegmentKey, text: string, op: Operation): Promise<void>;
   /**
    * Sets all segments to `position`, raises all tokens, and forgets completions and claims, in one transaction, unless a
    * lease runs.
    */
   reset(key: ConsumerKey, position: Position, op: Operation): Promise<"done" | "held" | "unknown">;
-  /** Forgets everything about the consumer: dead letters, claims, completions too. Nothing for one that is not there. */
-  remove(key: ConsumerKey, op: Operation): Promise<void>;
+  /**
+   * Asks for another layout, or takes the request back when `layout` is undefined. `other`: another number of segments
+   * was asked for before; that stands. `unknown`: not declared. Asking for the same again changes nothing.
+   */
+  requestLayout(key: ConsumerKey, layout: Layout | undefined, op: Operation): Promise<"done" | "other" | "unknown">;
+  /**
+   * Writes the layout that was asked for, in one transaction, when every segment stands exactly at its position: the next
+   * generation with its number of segments, all at that position, with tokens above all that were given out; the old
+   * generation's rows go, and the request with them. Completions above the position are kept, for every new segment,
+   * because which segment's they are is not known.
+   *
+   * `held` while a lease runs. `not-drained` while a segment stands elsewhere; where one has gone past the position,
+   * which it may until its holder has learned of it, that becomes the position of all. `none`: nothing is asked for.
+   */
+  applyLayout(key: ConsumerKey, op: Operation): Promise<"done" | "held" | "not-drained" | "none" | "unknown">;
+  /**
+   * Puts version `to` of a consumer in the place of version `from`, in one transaction with all segments of both locked:
+   * raises their tokens and ends their leases, so that both holders are fenced; `to` is active and enabled, `from` neither.
+   * Completions of `from` are copied to the same segments of `to`. Held or not: what is under way on either is not
+   * committed. Changes nothing unless it is `done`.
+   */
+  promote(name: string, from: number, to: number, op: Operation): Promise<Promotion>;
+  /**
+   * Forgets everything about the consumer: dead letters, claims, completions, members too. Nothing for one that is not
+   * there. `active`, and nothing is forgotten, for the active version of a name of which others are declared.
+   */
+  remove(key: ConsumerKey, op: Operation): Promise<"done" | "active">;
 }
 
 export type ZoneEntry =

@@ -15,6 +15,8 @@ export interface BatchParts<Tx> {
   readonly zone: Zone<Tx>;
   readonly transaction: FencedTransaction<Tx>;
   readonly codec: Codec;
+  /** What the handlers are told of it. */
+  readonly live: boolean;
   readonly isToStop: () => boolean;
 }
 
@@ -26,11 +28,11 @@ export interface BatchReport {
 
 /** Handles events in the zone's transaction. Events of a sequence that is parked are parked behind it instead. */
 export async function runBatch<Tx>(parts: BatchParts<Tx>): Promise<BatchReport> {
-  const { events, work, zone, transaction, codec, isToStop } = parts;
+  const { events, work, zone, transaction, codec, live, isToStop } = parts;
   if (isToStop()) throw new StopRequested();
   const { tx, store, append, records } = transaction;
   const { controller, unlink } = linkSignals([transaction.signal, zone.signal]);
-  const context: TransactionalContext<Tx> = { tx, store, append, live: true, signal: controller.signal };
+  const context: TransactionalContext<Tx> = { tx, store, append, live, signal: controller.signal };
   const waiting = await parkedSequences(events, work, records);
   const report = work.batch === undefined ? eachEvent() : wholeBatch(work.batch);
   try {

@@ -1,13 +1,23 @@
 import type { Adapter } from "../adapter/adapter.ts";
-import type { ConsumerKey, ConsumerKind, ConsumerRow, ErrorState, SegmentRow } from "../adapter/consumers.ts";
+import type {
+  ConsumerKey,
+  ConsumerKind,
+  ConsumerRow,
+  ErrorState,
+  Layout,
+  Looked,
+  SegmentRow,
+} from "../adapter/consumers.ts";
 import type { Operation } from "../adapter/operation.ts";
 import { TidemarkError } from "../errors.ts";
-import { invalid, isSegmentCount } from "../store/requests.ts";
+import { invalid } from "../store/requests.ts";
 import type { EventSource } from "../store/store.ts";
-import { BUCKETS } from "../values/aggregate.ts";
 import { formatPosition, type Position, START, toPosition } from "../values/position.ts";
+import { checkSegments, createLayouts, type Layouts, refuseSegments } from "./layouts.ts";
 import { type ConsumerInput, consumerLabel, resolveConsumer } from "./name.ts";
+import { refuseOtherLog, unknownConsumer, versionActive } from "./refusals.ts";
 import { thrownAsText } from "./thrown.ts";
+import { createVersions, type Versions } from "./versions.ts";
 
 /**
  * Where a consumer begins: before the first event of the log; after its last one; after a position that was read
@@ -17,7 +27,7 @@ export type StartRule = "beginning" | "head" | { readonly position: Position } |
 
 export interface DeclareOptions extends Operation {
   readonly kind: ConsumerKind;
-  /** A power of two up to 1024. Default 1. */
+  /** A power of two up to 1024; a saga has one. Default 1. */
   readonly segments?: number | undefined;
   /** Default: `"beginning"` for projectors, `"head"` for observers and sagas. */
   readonly start?: StartRule | undefined;
@@ -44,7 +54,7 @@ export interface ConsumerSegment {
   readonly owner: string | undefined;
   /**
    * How far the head of this store's log is past the position; at least the number of events to come, because
-   * positions have gaps. Undefined for a consumer of another log.
+   * positions have gaps. Undefined for a consumer of another log, and where the head was not looked at.
    */
   readonly lag: bigint | undefined;
   /** Undefined while healthy. */
@@ -59,22 +69,45 @@ export interface ConsumerState {
   readonly start: string | undefined;
   readonly logId: string | undefined;
   readonly enabled: boolean;
+  /** Whether this is the version in force: the first one of its name, until another one is promoted. */
+  readonly active: boolean;
   /** Raised when the number of segments changes. */
   readonly generation: number;
+  /** The number of segments that was asked for, and the position at which all stop before it is written. */
+  readonly layout: Layout | undefined;
   /** Ascending. */
   readonly segments: readonly ConsumerSegment[];
 }
 
+/** A consumer by its name, or as it was defined: then its sagas' deadlines are looked at too. */
+export type LookInput = ConsumerInput | { readonly key: ConsumerKey; readonly saga?: string | undefined };
+
+export interface LookOptions extends Operation {
+  /** The head of this store's log, where it is known: segments then tell their lag. */
+  readonly head?: Position | undefined;
+}
+
+/** All that somebody must know who runs a consumer and has nothing to do just now. */
+export interface ConsumerSight extends ConsumerState {
+  /** The buckets of dead letters that something is asked for. Distinct, ascending. */
+  readonly requested: readonly number[];
+  /** How long until the earliest deadline of its sagas is due, by the database's clock; 0 or less when one is. */
+  readonly dueInMs: number | undefined;
+}
+
 /** The records of consumers: declared once, looked at and operated by anyone. */
-export interface Consumers {
+export interface Consumers extends Layouts, Versions {
   /**
    * Writes the consumer and all its segments at one start position, unless it is there already; every member of a race
-   * gets the winner's. Errors: CONSUMER_MISMATCH when it is stored with another kind or number of segments,
-   * LOG_MISMATCH when its checkpoint belongs to another log.
+   * gets the winner's. The first version of a name is the active one. Errors: CONSUMER_MISMATCH when it is stored with
+   * another kind or number of segments, unless it is on its way to that number; LOG_MISMATCH when its checkpoint belongs
+   * to another log.
    */
   declare(consumer: ConsumerInput, options: DeclareOptions): Promise<ConsumerState>;
   /** Undefined for a consumer that is neither declared nor disabled nor failed. */
   get(consumer: ConsumerInput, options?: Operation): Promise<ConsumerState | undefined>;
+  /** Several at once, by one query. Item i belongs to consumer i; undefined for one that nothing is known of. */
+  look(consumers: readonly LookInput[], options?: LookOptions): Promise<readonly (ConsumerSight | undefined)[]>;
   /** Ascending by name (bytes) and version. */
   list(options?: Operation): AsyncIterable<ConsumerState>;
   /** The committed checkpoint of a segment (default 0); undefined when none was ever committed. */
@@ -102,7 +135,10 @@ export interface Consumers {
    * somebody holds one, CONSUMER_UNKNOWN.
    */
   reset(consumer: ConsumerInput, to: StartRule, options?: Operation & { readonly log?: EventSource }): Promise<void>;
-  /** Forgets checkpoint, flag and errors. Does nothing for one that is not there. */
+  /**
+   * Forgets checkpoint, flag and errors. Does nothing for one that is not there. Errors: VERSION_ACTIVE while there are
+   * versions beside the active one.
+   */
   delete(consumer: ConsumerInput, options?: Operation): Promise<void>;
 }
 
@@ -167,17 +203,26 @@ export function createConsumers(parts: ConsumersParts): Consumers {
   }
 
   return {
+    ...createLayouts(parts),
+    ...createVersions(parts),
     get,
+    look: async (consumers, { head, ...op } = {}) => {
+      const looked = consumers.map(toLooked);
+      const looks = await call("consumers.look", false, () => records.look(looked, op));
+      return looks.map(
+        (look) => look && { ...toState(look.row, log.logId, head), requested: look.requested, dueInMs: look.dueInMs },
+      );
+    },
     declare: async (consumer, options) => {
       const key = resolveConsumer(consumer);
       const { kind, segments = 1, log: source = log } = options;
-      if (!isSegmentCount(segments))
-        throw invalid("segments", `segments is a power of two up to ${BUCKETS}, got ${segments}.`);
+      checkSegments(segments);
       const start = options.start ?? (kind === "projector" ? "beginning" : "head");
       return call("consumers.declare", true, async () => {
         const known = await records.get(key, options);
         let row = known;
         if (row?.kind === undefined) {
+          if (kind === "saga") refuseSegments(kind, segments);
           const position = await resolveStart(start, source, options);
           const declaration = { key, kind, segments, start: formatStart(start), position, logId: source.logId };
           row = await records.declare(declaration, options);
@@ -221,7 +266,8 @@ export function createConsumers(parts: ConsumersParts): Consumers {
     },
     delete: async (consumer, op = {}) => {
       const key = resolveConsumer(consumer);
-      await call("consumers.delete", true, () => records.remove(key, op));
+      const outcome = await call("consumers.delete", true, () => records.remove(key, op));
+      if (outcome === "active") throw versionActive(key);
     },
   };
 
@@ -253,35 +299,21 @@ async function checkPosition(position: Position, source: EventSource, op: Operat
   );
 }
 
-export function refuseOtherLog(row: ConsumerRow, logId: string): void {
-  if (row.logId === undefined || row.logId === logId) return;
-  const consumer = consumerLabel(row.key);
-  throw new TidemarkError(
-    "LOG_MISMATCH",
-    `The checkpoint of ${consumer} belongs to log ${row.logId}, but events would be read from log ${logId}. Open the ` +
-      "log that it belongs to, use another consumer name or version, or delete the consumer to begin anew.",
-    { consumer, stored: row.logId, given: logId },
-  );
-}
-
+/** Where another number of segments was asked for, both are right: the code may change before or after the layout. */
 function refuseMismatch(row: ConsumerRow, kind: ConsumerKind, segments: number): void {
   const stored = `${row.kind} in ${row.segments.length} segment(s)`;
   const given = `${kind} in ${segments} segment(s)`;
-  if (stored === given) return;
+  if (row.kind === kind && (row.segments.length === segments || row.layout?.segments === segments)) return;
   const consumer = consumerLabel(row.key);
+  const advice =
+    row.kind === kind
+      ? `Declare it as it is stored, or change that by consumers.resegment(${JSON.stringify(row.key)}, ${segments}).`
+      : "Declare it as it is stored, or use another name or version.";
   throw new TidemarkError(
     "CONSUMER_MISMATCH",
-    `${consumer} is stored as ${stored} and was declared as ${given}. Declare it as it is stored, or use another ` +
-      "name or version.",
+    `${consumer} is stored as ${stored} and was declared as ${given}. ${advice}`,
     { consumer, stored, given },
   );
-}
-
-export function unknownConsumer(key: ConsumerKey): TidemarkError<"CONSUMER_UNKNOWN"> {
-  const consumer = consumerLabel(key);
-  return new TidemarkError("CONSUMER_UNKNOWN", `${consumer} is not declared. Call consumers.declare first.`, {
-    consumer,
-  });
 }
 
 function zoneHeld(key: ConsumerKey): TidemarkError<"ZONE_HELD"> {
@@ -298,11 +330,16 @@ function formatStart(rule: StartRule): string {
   return "position" in rule ? `position ${formatPosition(rule.position)}` : `since ${rule.since.toISOString()}`;
 }
 
-function toState(row: ConsumerRow, logId: string, head: Position): ConsumerState {
-  const { key, kind, start, enabled, generation } = row;
+function toLooked(input: LookInput): Looked {
+  if (typeof input === "string" || !("key" in input)) return { key: resolveConsumer(input), saga: undefined };
+  return { key: resolveConsumer(input.key), saga: input.saga };
+}
+
+function toState(row: ConsumerRow, logId: string, head: Position | undefined): ConsumerState {
+  const { key, kind, start, enabled, active, generation, layout } = row;
   const local = row.logId === logId;
   const segments = row.segments.map((segment) => toSegment(segment, local ? head : undefined));
-  return { ...key, kind, start, logId: row.logId, enabled, generation, segments };
+  return { ...key, kind, start, logId: row.logId, enabled, active, generation, layout, segments };
 }
 
 function toSegment(row: SegmentRow, head: Position | undefined): ConsumerSegment {

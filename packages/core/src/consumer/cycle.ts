@@ -1,25 +1,24 @@
 import { isTidemarkError, isTransient } from "../errors.ts";
 import type { RecordedEvent } from "../event.ts";
-import type { EventSource, Store } from "../store/store.ts";
+import type { Page } from "../store/store.ts";
 import { backoff, linkSignals, sleep } from "../store/timing.ts";
 import { createFlakeGenerator } from "../values/flake.ts";
 import type { Position } from "../values/position.ts";
 import { type BatchReport, runBatch } from "./batch.ts";
-import type { ConsumeResult } from "./consume.ts";
 import { TRANSIENT_RETRY } from "./failure.ts";
 import { HandlerFailure, StopRequested } from "./interruptions.ts";
 import { notify, type Observation, type Observe } from "./observation.ts";
+import { Outlook, type OutlookParts } from "./outlook.ts";
 import { park } from "./parking.ts";
+import { patiently } from "./patience.ts";
 import type { Projector } from "./projector.ts";
 import { replayLetters } from "./replay.ts";
+import type { RunResult } from "./run-in-zone.ts";
 import type { SagaConsumer } from "./saga.ts";
 import { type Work, workOf } from "./work.ts";
 import type { Zone } from "./zone.ts";
 
-export interface CycleParts<Tx> {
-  readonly store: Store<Tx>;
-  readonly log: EventSource;
-  readonly zone: Zone<Tx>;
+export interface CycleParts<Tx> extends OutlookParts<Tx> {
   readonly fetchSize: number;
   readonly maxEvents: number;
   readonly deadLettersOnly: boolean;
@@ -47,6 +46,7 @@ export class Cycle<Tx> {
   readonly #work: Work<Tx>;
   readonly #parts: CycleParts<Tx>;
   readonly #zone: Zone<Tx>;
+  readonly #outlook: Outlook<Tx>;
   #handled = 0;
   /** Events of the next batch. Small while an event that fails is being looked for or tried again. */
   #size: number;
@@ -60,11 +60,13 @@ export class Cycle<Tx> {
     this.#work = workOf(consumer, createFlakeGenerator());
     this.#parts = parts;
     this.#zone = parts.zone;
+    const saga = this.#work.wake === undefined || consumer.kind !== "saga" ? undefined : consumer.saga;
+    this.#outlook = new Outlook({ key: consumer.key, scope: consumer.scope, saga }, parts);
     this.#size = parts.fetchSize;
   }
 
-  async run(): Promise<ConsumeResult> {
-    const { store, maxEvents, signal } = this.#parts;
+  async run(): Promise<RunResult> {
+    const { maxEvents, signal } = this.#parts;
     for (;;) {
       if (signal?.aborted === true) return this.#end("aborted");
       if (this.#zone.signal.aborted) return this.#end("zone-lost");
@@ -72,14 +74,19 @@ export class Cycle<Tx> {
       // What fails before the next page is read has nothing to do with the events of the last one.
       this.#events = EMPTY_PAGE;
       try {
-        if (!this.#zone.enabled || !(await store.consumers.isEnabled(this.#consumer.key))) return this.#end("disabled");
-        if (await this.#replay()) continue;
+        await this.#outlook.renew();
+        if (!this.#outlook.enabled) return this.#end("disabled");
+        if (this.#outlook.requested && (await this.#replay())) continue;
         if (this.#parts.deadLettersOnly) return this.#end("caught-up");
-        await this.#wakeSagas();
+        if (this.#outlook.due) await this.#wakeSagas();
+        if (this.#outlook.isReached(this.#zone.position)) return this.#end("until");
         const spent = this.#spent();
-        if (spent !== undefined && this.#stopsAt(spent)) return await this.#stop(spent.error, spent.event);
-        if (spent !== undefined) await this.#pass(spent);
-        else if (await this.#nextBatch()) return this.#end("caught-up");
+        if (spent !== undefined && this.#stopsAt(spent)) {
+          const end = await this.#stop(spent.error, spent.event);
+          if (end !== undefined) return end;
+        } else if (spent !== undefined) await this.#pass(spent);
+        else if ((await this.#nextBatch()) && !this.#outlook.isReached(this.#zone.position))
+          return this.#end("caught-up");
       } catch (error) {
         const end = await this.#recover(error);
         if (end !== undefined) return end;
@@ -90,7 +97,7 @@ export class Cycle<Tx> {
   /** Reads and handles a batch. True when there was nothing left to handle. */
   async #nextBatch(): Promise<boolean> {
     const limit = Math.min(this.#size, this.#parts.maxEvents - this.#handled);
-    const { events, next } = await this.#read(limit);
+    const { events, next } = await this.#outlook.page(this.#zone.position, limit, this.#zone.signal);
     if (events.length === 0) {
       // Nothing for this consumer up to `next`: remember that, so that it is not looked for again.
       if (next > this.#zone.position) await this.#zone.commit(() => next);
@@ -106,6 +113,7 @@ export class Cycle<Tx> {
         zone: this.#zone,
         transaction,
         codec,
+        live: this.#outlook.isLive(positionAt(events, 0)),
         isToStop: () => this.#isToStop(),
       });
       return report.done === events.length ? next : positionAt(events, report.done - 1);
@@ -117,16 +125,13 @@ export class Cycle<Tx> {
     return false;
   }
 
-  #read(limit: number): ReturnType<EventSource["readAll"]> {
-    return this.#parts.log.readAll({ after: this.#zone.position, limit, scope: this.#consumer.scope });
-  }
-
   /** Carries out what was asked for dead letters. True when something was: it may have set others free. */
   async #replay(): Promise<boolean> {
     const { store, maxEvents } = this.#parts;
     const observed = (observation: Observation): void => this.#through([observation]);
     const isToStop = (): boolean => this.#isToStop() || this.#handled >= maxEvents;
-    return replayLetters({ store, zone: this.#zone, work: this.#work, isToStop, observed });
+    const outlook = this.#outlook;
+    return replayLetters({ store, zone: this.#zone, work: this.#work, outlook, isToStop, observed });
   }
 
   /** Wakes the sagas whose deadlines are due, each in a transaction of its own. */
@@ -139,7 +144,8 @@ export class Cycle<Tx> {
         // Read again where nobody else can change it: the handler before may have cancelled or replaced it.
         const [deadline] = await records.deadlines.due(consumer.saga, 1);
         if (deadline === undefined) return this.#zone.position;
-        await wake(deadline, { tx, store, append, live: true, signal }, records).catch((error: unknown) => {
+        const live = this.#outlook.isLive(this.#zone.position);
+        await wake(deadline, { tx, store, append, live, signal }, records).catch((error: unknown) => {
           throw new HandlerFailure(error, undefined);
         });
         return this.#zone.position;
@@ -150,7 +156,7 @@ export class Cycle<Tx> {
   }
 
   /** What to do about a failure: a result ends the cycle, undefined goes on with it. */
-  async #recover(error: unknown): Promise<ConsumeResult | undefined> {
+  async #recover(error: unknown): Promise<RunResult | undefined> {
     if (error instanceof StopRequested) return undefined;
     if (isTidemarkError(error, "ZONE_LOST") || this.#zone.signal.aborted) return this.#end("zone-lost");
     // A commit of ours whose acknowledgement was lost: the zone knows the stored checkpoint now, so go on from there.
@@ -188,11 +194,11 @@ export class Cycle<Tx> {
   }
 
   /** A deadline's handler failed: there is no event to park or skip, so it is tried again and then stopped at. */
-  async #failOutsideOfEvents(error: unknown, cause: unknown): Promise<ConsumeResult | undefined> {
+  async #failOutsideOfEvents(error: unknown, cause: unknown): Promise<RunResult | undefined> {
     if (!(error instanceof HandlerFailure)) throw error;
     this.#deadlineFailures += 1;
     if (this.#deadlineFailures >= this.#consumer.failure.attempts) return this.#stop(cause);
-    await this.#parts.store.consumers.recordError(this.#consumer.key, cause);
+    if (!(await this.#recordError(cause))) return undefined;
     await this.#pause(backoff(this.#deadlineFailures, this.#consumer.failure));
     return undefined;
   }
@@ -201,10 +207,10 @@ export class Cycle<Tx> {
   async #fail(failure: Omit<Failing, "count" | "recorded">): Promise<void> {
     const { after, error } = failure;
     const count = this.#failing?.after === after ? this.#failing.count + 1 : 1;
-    const recorded = after === this.#zone.position;
-    this.#failing = { ...failure, count, recorded };
-    if (!recorded) return;
-    await this.#parts.store.consumers.recordError(this.#consumer.key, error);
+    const isNext = after === this.#zone.position;
+    this.#failing = { ...failure, count, recorded: false };
+    if (!isNext || !(await this.#recordError(error))) return;
+    this.#failing = { ...failure, count, recorded: true };
     if (count < this.#consumer.failure.attempts) await this.#pause(backoff(count, this.#consumer.failure));
   }
 
@@ -222,17 +228,21 @@ export class Cycle<Tx> {
   }
 
   /** Goes past an event that failed for good: skips or parks it. */
-  async #pass({ position, event: given, error, count, recorded }: Failing): Promise<void> {
-    const { store } = this.#parts;
+  async #pass(failing: Failing): Promise<void> {
+    const { position, event: given, error, count } = failing;
+    const { codec } = this.#parts.store;
     // Read again: the handler may have changed the one that it was given.
-    const event = given && (await this.#read(1)).events[0];
-    if (!recorded) await store.consumers.recordError(this.#consumer.key, error);
+    const event = given && (await this.#readAgain()).events[0];
+    if (!failing.recorded) {
+      if (!(await this.#recordError(error))) return;
+      this.#failing = { ...failing, recorded: true };
+    }
     const then = this.#consumer.failure.then;
     await this.#zone.commit(
       async ({ records }) => {
         if (then !== "park" || event === undefined) return position;
         const sequences = [...this.#work.sequences(event), ...(await this.#work.moreSequences(event, records))];
-        await park([{ event, sequences, failure: { error, attempts: count } }], this.#consumer, store.codec, records);
+        await park([{ event, sequences, failure: { error, attempts: count } }], this.#consumer, codec, records);
         return position;
       },
       { keepError: true },
@@ -245,15 +255,37 @@ export class Cycle<Tx> {
     this.#through([{ consumer, kind, event, outcome, error, durationMs: 0 }]);
   }
 
-  async #stop(error: unknown, event?: RecordedEvent): Promise<ConsumeResult> {
+  /** From the log itself: a page that was read ahead has the event that the handler was given. */
+  #readAgain(): Promise<Page> {
+    return this.#parts.log.readAll({ after: this.#zone.position, limit: 1, scope: this.#outlook.scope });
+  }
+
+  /** Undefined when the cycle was told to end before the error could be recorded: then that is how it ends. */
+  async #stop(error: unknown, event?: RecordedEvent): Promise<RunResult | undefined> {
     const failing = this.#failing;
     const recorded = failing !== undefined && failing.error === error && failing.recorded;
-    if (!recorded) await this.#parts.store.consumers.recordError(this.#consumer.key, error);
+    if (!recorded && !(await this.#recordError(error))) return undefined;
     if (event !== undefined) {
       const { key: consumer, kind } = this.#consumer;
       this.#through([{ consumer, kind, event, outcome: "stopped", error, durationMs: 0 }]);
     }
     return { ...this.#end("stopped"), error };
+  }
+
+  /** Waits for the database where it must. False when the signal fired or the zone was lost meanwhile. */
+  async #recordError(error: unknown): Promise<boolean> {
+    const { controller, unlink } = linkSignals([this.#parts.signal, this.#zone.signal]);
+    const { consumers } = this.#parts.store;
+    try {
+      const { segment } = this.#zone;
+      await patiently(() => consumers.recordError(this.#consumer.key, error, { segment }), controller.signal);
+      return true;
+    } catch (cause) {
+      if (controller.signal.aborted) return false;
+      throw cause;
+    } finally {
+      unlink();
+    }
   }
 
   /** Counts and reports what the consumer is through with. */

@@ -4,6 +4,7 @@ import { invalid } from "../store/requests.ts";
 import type { StoreInTransaction } from "../store/store.ts";
 import type { StartRule } from "./consumers.ts";
 import type { FailurePolicy, ResolvedFailurePolicy } from "./failure.ts";
+import { checkSegments } from "./layouts.ts";
 
 /** The data of each event type: `{ "order-placed": OrderPlaced }`. An interface or a type alias. */
 export type EventMap = object;
@@ -55,8 +56,28 @@ export interface ConsumerSpec {
 export interface DefinedConsumer {
   readonly key: ConsumerKey;
   readonly start: StartRule;
+  readonly segments: number;
   readonly scope: Scope;
   readonly failure: ResolvedFailurePolicy;
+}
+
+/** For consumers that can be split. */
+export interface Segmented {
+  /**
+   * In how many segments it is consumed, side by side: each event belongs to one, all of an aggregate to the same. A
+   * power of two up to 1024. What is stored is changed by `consumers.resegment` only. Default 1.
+   */
+  readonly segments?: number | undefined;
+}
+
+export function resolveSegments(segments = 1, scope: Scope = {}): number {
+  if (scope.segment !== undefined && segments !== 1) {
+    throw invalid(
+      "scope.segment",
+      "A consumer with segments gets the events of each of them; leave scope.segment out.",
+    );
+  }
+  return checkSegments(segments);
 }
 
 /** With handlers by type, their types are the scope: what nobody handles is never read. */

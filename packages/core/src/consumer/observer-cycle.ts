@@ -4,7 +4,6 @@ import type { Page } from "../store/store.ts";
 import { backoff, linkSignals, sleep } from "../store/timing.ts";
 import { aggregateKey } from "../values/aggregate.ts";
 import type { Position } from "../values/position.ts";
-import type { ConsumeResult } from "./consume.ts";
 import type { CycleParts } from "./cycle.ts";
 import type { HandlerContext } from "./definition.ts";
 import { TRANSIENT_RETRY } from "./failure.ts";
@@ -14,6 +13,9 @@ import type { Executor, Observer } from "./observer.ts";
 import { ObserverProgress } from "./observer-progress.ts";
 import { replayObserved } from "./observer-replay.ts";
 import { runObserved, type RunOutcome } from "./observer-run.ts";
+import { Outlook } from "./outlook.ts";
+import { patiently } from "./patience.ts";
+import type { RunResult } from "./run-in-zone.ts";
 import { aggregateSequence } from "./sequences.ts";
 
 export interface ObserverCycleParts<Tx> extends CycleParts<Tx> {
@@ -22,7 +24,7 @@ export interface ObserverCycleParts<Tx> extends CycleParts<Tx> {
 
 /** Why no further handler is begun. */
 type Ending =
-  | { readonly kind: "aborted" | "disabled" | "zone-lost" | "limit" | "rejected" | "caught-up" }
+  | { readonly kind: "aborted" | "disabled" | "zone-lost" | "limit" | "rejected" | "caught-up" | "until" }
   | { readonly kind: "stopped"; readonly error: unknown }
   | { readonly kind: "failed"; readonly error: unknown };
 
@@ -35,7 +37,10 @@ export class ObserverCycle<Tx> {
   readonly #parts: ObserverCycleParts<Tx>;
   readonly #lanes: Lanes;
   readonly #progress: ObserverProgress<Tx>;
+  readonly #outlook: Outlook<Tx>;
   readonly #signal: AbortSignal;
+  /** Fires when no handler may begin again: all of them listen to this one instead of the caller's. */
+  readonly #stop: AbortSignal;
   readonly #unlink: () => void;
   #handled = 0;
   /** Events of the next page. Small while an event that cannot be read is being looked for. */
@@ -49,13 +54,19 @@ export class ObserverCycle<Tx> {
     this.#parts = parts;
     this.#lanes = new Lanes(observer.concurrency);
     this.#size = parts.fetchSize;
+    this.#outlook = new Outlook(observer, parts);
     this.#progress = new ObserverProgress(observer, parts.zone, parts.store.codec);
-    const { controller, unlink } = linkSignals([parts.zone.signal]);
-    this.#signal = controller.signal;
-    this.#unlink = unlink;
+    const lost = linkSignals([parts.zone.signal]);
+    const stop = linkSignals([parts.signal, parts.zone.signal]);
+    this.#signal = lost.controller.signal;
+    this.#stop = stop.controller.signal;
+    this.#unlink = () => {
+      lost.unlink();
+      stop.unlink();
+    };
   }
 
-  async run(): Promise<ConsumeResult> {
+  async run(): Promise<RunResult> {
     try {
       await this.#guard(() => this.#progress.load());
       while (this.#ending === undefined) await this.#guard(() => this.#turn());
@@ -71,21 +82,25 @@ export class ObserverCycle<Tx> {
 
   /** Reads a page and gives out its events; or waits for handlers, when enough are under way. */
   async #turn(): Promise<void> {
-    const { store, zone, maxEvents } = this.#parts;
+    const { zone, maxEvents } = this.#parts;
     const { maxInFlight } = this.#observer;
     this.#lookForAnEnd();
     if (this.#ending !== undefined) return;
-    if (!(await store.consumers.isEnabled(this.#observer.key))) return this.#endBy({ kind: "disabled" });
-    if (await this.#replay()) return;
+    await this.#outlook.renew();
+    if (!this.#outlook.enabled) return this.#endBy({ kind: "disabled" });
+    if (this.#outlook.requested && (await this.#replay())) return;
     if (this.#parts.deadLettersOnly) return this.#endBy({ kind: "caught-up" });
     if (this.#lanes.unfinished >= maxInFlight) return this.#lanes.change();
     if (this.#begun >= maxEvents || this.#progress.ahead >= Math.max(MOST_AHEAD, maxInFlight)) return this.#getDone();
+    // What was read before anyone said where to stop is got done: the place to stop then moves there.
+    if (this.#outlook.isReached(this.#progress.read)) return this.#getDone();
     const page = await this.#read(Math.min(maxInFlight - this.#lanes.unfinished, maxEvents - this.#begun));
     if (page === undefined) return;
     const parked = await this.#progress.add(page);
     if (page.events.length === 0) {
       if (this.#lanes.unfinished > 0) return this.#waitForNews();
-      if (zone.position === page.next) this.#endBy({ kind: "caught-up" });
+      const isReached = this.#outlook.isReached(zone.position);
+      if (zone.position === page.next) this.#endBy({ kind: isReached ? "until" : "caught-up" });
       return;
     }
     for (const event of page.events) {
@@ -99,17 +114,17 @@ export class ObserverCycle<Tx> {
 
   /** The next page. Undefined when an event in it cannot be read: then it is looked for, and stopped at or skipped. */
   async #read(room: number): Promise<Page | undefined> {
-    const { log, store } = this.#parts;
+    const { store, zone } = this.#parts;
     const limit = Math.min(room, this.#size);
     try {
-      const page = await log.readAll({ after: this.#progress.read, limit, scope: this.#observer.scope });
+      const page = await this.#outlook.page(this.#progress.read, limit, this.#signal);
       this.#size = Math.min(this.#size * 2, this.#parts.fetchSize);
       return page;
     } catch (error) {
       if (!isTidemarkError(error, "UNREADABLE") || error.details.position === undefined) throw error;
       if (limit > 1) this.#size = 1;
       else if (this.#observer.failure.then === "skip") {
-        await store.consumers.recordError(this.#observer.key, error);
+        await store.consumers.recordError(this.#observer.key, error, { segment: zone.segment });
         this.#progress.skip(error.details.position);
       } else this.#endBy({ kind: "stopped", error });
       return undefined;
@@ -120,6 +135,7 @@ export class ObserverCycle<Tx> {
   async #getDone(): Promise<void> {
     if (this.#lanes.unfinished > 0) await this.#lanes.change();
     else if (this.#begun >= this.#parts.maxEvents) this.#endBy({ kind: "limit" });
+    else if (this.#outlook.isReached(this.#progress.read)) this.#endBy({ kind: "until" });
     await this.#progress.record();
   }
 
@@ -184,17 +200,17 @@ export class ObserverCycle<Tx> {
   }
 
   #runHandler(event: RecordedEvent): Promise<RunOutcome> {
-    const { store, log, zone, executor, signal } = this.#parts;
-    const context: HandlerContext = { live: true, signal: this.#signal };
-    const stop = [signal, zone.signal];
+    const { store, log, zone, executor } = this.#parts;
+    const context: HandlerContext = { live: this.#outlook.isLive(event.position), signal: this.#signal };
     return runObserved(event, {
       store,
       log,
       executor,
       observer: this.#observer,
+      segment: zone.segment,
       context,
       owner: zone.token.toString(),
-      stop,
+      stop: this.#stop,
     });
   }
 
@@ -208,6 +224,7 @@ export class ObserverCycle<Tx> {
     const { store, zone } = this.#parts;
     let asked = false;
     for await (const letter of store.deadLetters.list(this.#observer.key, { requested: true })) {
+      if (!this.#outlook.isOfSegment(letter.event)) continue;
       while (this.#lanes.unfinished > 0) await this.#lanes.change();
       await this.#progress.record();
       this.#lookForAnEnd();
@@ -260,8 +277,8 @@ export class ObserverCycle<Tx> {
     }
   }
 
-  async #result(): Promise<ConsumeResult> {
-    const { zone, store } = this.#parts;
+  async #result(): Promise<RunResult> {
+    const { zone, store, signal } = this.#parts;
     const ending = this.#ending ?? { kind: "caught-up" };
     if (ending.kind === "failed") throw ending.error;
     const counted: { readonly handled: number; readonly position: Position } = {
@@ -269,7 +286,17 @@ export class ObserverCycle<Tx> {
       position: zone.position,
     };
     if (ending.kind !== "stopped") return { kind: ending.kind, ...counted };
-    await store.consumers.recordError(this.#observer.key, ending.error);
+    // What it stopped at is met again by the next cycle, whatever interrupts this.
+    const { controller, unlink } = linkSignals([zone.signal, signal]);
+    try {
+      const { segment } = zone;
+      const record = (): Promise<void> => store.consumers.recordError(this.#observer.key, ending.error, { segment });
+      await patiently(record, controller.signal);
+    } catch (error) {
+      if (!controller.signal.aborted) throw error;
+    } finally {
+      unlink();
+    }
     return { ...ending, ...counted };
   }
 

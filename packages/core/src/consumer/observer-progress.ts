@@ -156,10 +156,10 @@ export class ObserverProgress<Tx> {
     const news = checkpoint > this.#zone.position || above.length > 0 || letters.length > 0;
     if (!news && sequences.length === 0) return [];
     let parked: readonly string[] = [];
-    const keepError = this.#keepError || !news;
+    const keeps = this.#keepError;
     this.#keepError = false;
     this.#isUnsure = true;
-    await this.#zone.commit(
+    const commit = this.#zone.commit(
       async ({ records }) => {
         await park(letters, this.#observer, this.#codec, records);
         const { deadLetters, completions } = records;
@@ -175,22 +175,33 @@ export class ObserverProgress<Tx> {
         if (any) parked = await deadLetters.parked(this.#observer.key, sequences, undefined, {});
         return checkpoint;
       },
-      { keepError },
+      { keepError: keeps || !news },
     );
+    await commit.catch((error: unknown) => {
+      // Not written yet: the next attempt must not pass for a success that clears the error.
+      this.#keepError ||= keeps;
+      throw error;
+    });
     this.#isUnsure = false;
     for (const entry of above) entry.recorded = true;
-    for (const entry of passed) this.#byPosition.delete(entry.position);
+    this.#forget(passed.length);
+    return parked;
+  }
+
+  /** The checkpoint has passed the first `count` entries, and the letters of these are written. */
+  #forget(count: number): void {
+    for (const entry of this.#entries.slice(0, count)) this.#byPosition.delete(entry.position);
     // As it is by now: pages were added and handlers have gone on while this was committed.
-    this.#entries = this.#entries.slice(passed.length);
+    this.#entries = this.#entries.slice(count);
     this.#unrecorded = this.#entries.filter((entry) => entry.done && !entry.recorded).length;
     // Events that were given out already are not looked up in the database again, so this ends only when none is left.
     if (this.#entries.length === 0) this.#parkedNow.clear();
-    return parked;
   }
 
   /**
    * Learns what became of a commit that failed. Otherwise the next one, which says more, could be taken for a repetition
-   * of it, and what it says in addition would be lost.
+   * of it, and what it says in addition would be lost. What it has passed is recorded, and there may be no next one to
+   * find that: handlers that wait for it to be recorded would ask for ever.
    */
   async #findOut(): Promise<void> {
     try {
@@ -199,6 +210,9 @@ export class ObserverProgress<Tx> {
       if (!isTidemarkError(error, "CHECKPOINT_CONFLICT")) throw error;
     }
     this.#isUnsure = false;
+    const { position } = this.#zone;
+    const open = this.#entries.findIndex((entry) => entry.position > position);
+    this.#forget(open === -1 ? this.#entries.length : open);
   }
 
   #key(): { readonly name: string; readonly version: number; readonly generation: number; readonly segment: number } {

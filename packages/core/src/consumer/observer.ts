@@ -13,7 +13,9 @@ import {
   type Handler,
   type HandlerContext,
   type Handlers,
+  resolveSegments,
   scopeOf,
+  type Segmented,
 } from "./definition.ts";
 import { resolveFailure } from "./failure.ts";
 import { resolveConsumer } from "./name.ts";
@@ -27,19 +29,20 @@ export type Executor = (
   about: { readonly aggregate: AggregateRef; readonly signal: AbortSignal },
 ) => Promise<void | "rejected">;
 
-export type ObserverSpec<Events extends EventMap> = ConsumerSpec & {
-  /** Handlers at once, each of another aggregate. With 1, events are handled in the order of the log. Default 16. */
-  readonly concurrency?: number | undefined;
-  /** Events that were read and are not handled yet, at most: beyond it nothing more is read. Default 1 000. */
-  readonly maxInFlight?: number | undefined;
-  /**
-   * `"claim"` claims each event before its handler runs, and remembers that it was completed: after a crash, what was
-   * completed is not run again, and what was claimed is run again when the claim has expired. Default `"none"`.
-   */
-  readonly dedupe?: "none" | "claim" | undefined;
-  /** How long a claim holds without being completed. Default 60 000. */
-  readonly claimMs?: number | undefined;
-} & (
+export type ObserverSpec<Events extends EventMap> = ConsumerSpec &
+  Segmented & {
+    /** Handlers at once, each of another aggregate. With 1, events are handled in the order of the log. Default 16. */
+    readonly concurrency?: number | undefined;
+    /** Events that were read and are not handled yet, at most: beyond it nothing more is read. Default 1 000. */
+    readonly maxInFlight?: number | undefined;
+    /**
+     * `"claim"` claims each event before its handler runs, and remembers that it was completed: after a crash, what was
+     * completed is not run again, and what was claimed is run again when the claim has expired. Default `"none"`.
+     */
+    readonly dedupe?: "none" | "claim" | undefined;
+    /** How long a claim holds without being completed. Default 60 000. */
+    readonly claimMs?: number | undefined;
+  } & (
     | { readonly handlers: Handlers<HandlerContext, NoInfer<Events>> }
     | { readonly handle: Handler<HandlerContext, EventOf<Events>> }
   );
@@ -69,6 +72,7 @@ export function defineObserver<Events extends EventMap = Record<string, unknown>
     kind: "observer",
     key: resolveConsumer(spec),
     start: spec.start ?? "head",
+    segments: resolveSegments(spec.segments, spec.scope),
     scope: "handlers" in spec ? scopeOf(spec.handlers, spec.scope) : (spec.scope ?? {}),
     failure: resolveFailure(spec.failure, "park"),
     concurrency: positive("concurrency", spec.concurrency ?? 16),

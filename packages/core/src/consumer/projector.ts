@@ -9,7 +9,9 @@ import {
   exactlyOne,
   type Handler,
   type Handlers,
+  resolveSegments,
   scopeOf,
+  type Segmented,
   type TransactionalContext,
 } from "./definition.ts";
 import { resolveFailure } from "./failure.ts";
@@ -20,6 +22,7 @@ export type BatchHandler<Tx, Event> = (events: readonly Event[], context: Transa
 
 /** A projector handles each event, by its type or by one function, or takes whole batches. */
 export type ProjectorSpec<Tx, Events extends EventMap> = ConsumerSpec &
+  Segmented &
   (
     | { readonly handlers: Handlers<TransactionalContext<Tx>, NoInfer<Events>> }
     | { readonly handle: Handler<TransactionalContext<Tx>, EventOf<Events>> }
@@ -44,6 +47,7 @@ export function defineProjector<Tx, Events extends EventMap = Record<string, unk
     kind: "projector",
     key: resolveConsumer(spec),
     start: spec.start ?? "beginning",
+    segments: resolveSegments(spec.segments, spec.scope),
     scope: "handlers" in spec ? scopeOf(spec.handlers, spec.scope) : (spec.scope ?? {}),
     failure: resolveFailure(spec.failure, "park"),
     handler: resolveHandler(spec),

@@ -6,6 +6,8 @@ import type { Position } from "../values/position.ts";
 import { type DeadLetter, decodeLetter, encodeCause } from "./letters.ts";
 import { handled, HandlerFailure } from "./interruptions.ts";
 import type { Observation } from "./observation.ts";
+import type { Outlook } from "./outlook.ts";
+import { patiently } from "./patience.ts";
 import type { Work } from "./work.ts";
 import type { FencedTransaction, Zone } from "./zone.ts";
 
@@ -13,6 +15,7 @@ export interface ReplayParts<Tx> {
   readonly store: Store<Tx>;
   readonly zone: Zone<Tx>;
   readonly work: Work<Tx>;
+  readonly outlook: Outlook<Tx>;
   readonly isToStop: () => boolean;
   readonly observed: (observation: Observation) => void;
 }
@@ -23,10 +26,11 @@ export interface ReplayParts<Tx> {
  * that one, its mark stays. Failure parks it again, without its mark. True when anything was carried out.
  */
 export async function replayLetters<Tx>(parts: ReplayParts<Tx>): Promise<boolean> {
-  const { store, work } = parts;
+  const { store, work, outlook } = parts;
   let any = false;
   for await (const letter of store.deadLetters.list(work.consumer.key, { requested: true })) {
     if (parts.isToStop()) break;
+    if (!outlook.isOfSegment(letter.event)) continue;
     if (await replay(letter, parts)) any = true;
   }
   return any;
@@ -85,7 +89,8 @@ async function carryOut<Tx>(
   await deadLetters.remove(key, event.position, {});
   if (letter.request === "retry") {
     const { controller, unlink } = linkSignals([transaction.signal, zone.signal]);
-    const context = { tx, store, append, live: true, signal: controller.signal };
+    const live = parts.outlook.isLive(event.position);
+    const context = { tx, store, append, live, signal: controller.signal };
     try {
       await handled(
         () => (work.batch === undefined ? work.each(event, context, records) : work.batch([event], context)),
@@ -106,7 +111,8 @@ async function carryOut<Tx>(
 async function parkAgain<Tx>(position: Position, error: unknown, parts: ReplayParts<Tx>): Promise<void> {
   const { store, zone, work } = parts;
   const { key } = work.consumer;
-  await store.consumers.recordError(key, error);
+  const { segment } = zone;
+  await patiently(() => store.consumers.recordError(key, error, { segment }), zone.signal);
   await zone.commit(
     async ({ records }) => {
       const letter = await records.deadLetters.get(key, position, {});

@@ -105,6 +105,7 @@ export function defineSaga<Tx, Data, Events extends EventMap = Record<string, un
     key: resolveConsumer(spec),
     saga: checkText("saga", "consumerNameBytes", spec.saga ?? spec.name),
     start: spec.start ?? "head",
+    segments: 1,
     scope: "handlers" in spec ? scopeOf(spec.handlers, spec.scope) : (spec.scope ?? {}),
     failure: resolveFailure(spec.failure, "stop"),
     handling:

@@ -1,6 +1,7 @@
 import type { ConsumerKind } from "../adapter/consumers.ts";
 import type { ConsumerStateStore, ConsumerStateStoreOptions, SagaWriteOptions } from "../consumer-state-store.ts";
-import { type AnyConsumer, consume, type ConsumeOptions, type ConsumeResult } from "./consume.ts";
+import { consume, type ConsumeOptions, type ConsumeResult } from "./consume.ts";
+import type { AnyConsumer } from "./run-in-zone.ts";
 import type { ConsumerError, ConsumerState } from "./consumers.ts";
 import type { Handler, HandlerContext, TransactionalContext } from "./definition.ts";
 import type { DeadLetter } from "./letters.ts";

@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { storable } from "../values/text.ts";
 
 /** What can be told of anything that was thrown, in texts of bounded length. */
 export interface Thrown {
@@ -22,10 +23,10 @@ export function describeThrown(thrown: unknown): Thrown {
   }
 }
 
-/** The same in one text: the stack where there is one. */
+/** The same in one text, which every database can store: the stack where there is one. */
 export function thrownAsText(thrown: unknown): string {
   const { name, message, stack } = describeThrown(thrown);
-  return stack ?? `${name}: ${message}`;
+  return storable(stack ?? `${name}: ${message}`);
 }
 
 function cut(text: unknown): string {

@@ -5,8 +5,8 @@ import type { Store } from "../store/store.ts";
 import type { Waker } from "../store/waker.ts";
 import type { AggregateInput } from "../values/aggregate.ts";
 import type { Position } from "../values/position.ts";
-import { unknownConsumer } from "./consumers.ts";
 import { type ConsumerInput, resolveConsumer } from "./name.ts";
+import { unknownConsumer } from "./refusals.ts";
 
 export interface WaitForOptions extends Operation {
   /** Only dead letters of this aggregate count as parked. */

@@ -7,7 +7,7 @@ import type { AppendRequest } from "../event.ts";
 import { type InTransaction, transactionEnded } from "../store/in-transaction.ts";
 import { invalid, type PreparedAppend } from "../store/requests.ts";
 import type { EventSource, StoreInTransaction } from "../store/store.ts";
-import { sleep } from "../store/timing.ts";
+import { createController, sleep } from "../store/timing.ts";
 import type { Position } from "../values/position.ts";
 import { consumerLabel } from "./name.ts";
 import { createFencedRecords, type FencedRecords } from "./records.ts";
@@ -43,6 +43,8 @@ export interface Zone<Tx> extends AsyncDisposable {
   readonly consumer: ConsumerKey;
   /** Of the layout that the segment belongs to. */
   readonly generation: number;
+  /** How many segments the layout has. */
+  readonly segments: number;
   readonly segment: number;
   /** Raised with every entry. */
   readonly token: bigint;
@@ -74,6 +76,7 @@ export interface Zone<Tx> extends AsyncDisposable {
 export interface ZoneParts<Tx> {
   readonly adapter: Pick<Adapter<Tx>, "within" | "zones">;
   readonly key: SegmentKey;
+  readonly segments: number;
   readonly token: bigint;
   readonly position: Position;
   readonly leaseMs: number;
@@ -103,11 +106,12 @@ class AlreadyCommitted extends Error {
 export class HeldZone<Tx> implements Zone<Tx> {
   readonly consumer: ConsumerKey;
   readonly generation: number;
+  readonly segments: number;
   readonly segment: number;
   readonly token: bigint;
   enabled = true;
   readonly #parts: ZoneParts<Tx>;
-  readonly #lost = new AbortController();
+  readonly #lost = createController();
   readonly #renewal: NodeJS.Timeout;
   #position: Position;
   #confirmedAt = performance.now();
@@ -123,6 +127,7 @@ export class HeldZone<Tx> implements Zone<Tx> {
     this.#parts = parts;
     this.consumer = { name: parts.key.name, version: parts.key.version };
     this.generation = parts.key.generation;
+    this.segments = parts.segments;
     this.segment = parts.key.segment;
     this.token = parts.token;
     this.#position = parts.position;
@@ -286,7 +291,8 @@ export class HeldZone<Tx> implements Zone<Tx> {
     const error = new TidemarkError(
       "ZONE_LOST",
       `The zone of ${consumer}, segment ${this.segment}, is not ours any more: its lease ran out and somebody took it ` +
-        "over, or the consumer was reset or deleted, or it was left. Nothing was committed. Enter it again to go on.",
+        "over, or the consumer was reset, resegmented, promoted or deleted, or it was left. Nothing was committed. " +
+        "Enter it again to go on.",
       { consumer, segment: this.segment },
     );
     if (!this.#lost.signal.aborted) this.#lost.abort(error);

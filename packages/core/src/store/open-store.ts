@@ -6,11 +6,13 @@ import type { Capabilities } from "../adapter/capabilities.ts";
 import type { ConsumerKey } from "../adapter/consumers.ts";
 import type { Operation } from "../adapter/operation.ts";
 import { type Codec, createCodec } from "../codec.ts";
-import { type Consumers, createConsumers, refuseOtherLog, unknownConsumer } from "../consumer/consumers.ts";
+import { type Consumers, createConsumers } from "../consumer/consumers.ts";
 import { type ConsumerInput, resolveConsumer } from "../consumer/name.ts";
 import { type Claims, createClaims } from "../consumer/claims.ts";
 import { createDeadLetters, type DeadLetters } from "../consumer/letters.ts";
+import { createMembers, type Members } from "../consumer/members.ts";
 import { createDeadlines, createSagas, type Deadlines, type Sagas } from "../consumer/records.ts";
+import { refuseOtherLog, unknownConsumer } from "../consumer/refusals.ts";
 import { type WaitForOptions, waitForConsumer } from "../consumer/wait-for.ts";
 import { type EnterOptions, HeldZone, type Zone } from "../consumer/zone.ts";
 import { isTidemarkError, isTransient, TidemarkError } from "../errors.ts";
@@ -22,10 +24,11 @@ import { type OpenTransaction, refuseToWaitForOneself, runInside } from "./ambie
 import { GroupCommit } from "./group-commit.ts";
 import { createInTransaction, type InTransaction, onlyResult, toResults, transactionEnded } from "./in-transaction.ts";
 import { Lifetime } from "./lifetime.ts";
-import { positive, type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
+import { positive, type ResolvedStoreOptions, resolvePoll, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import { decodeEvent, streamAggregate } from "./read-aggregate.ts";
 import { checkText, invalid, type Preparation, prepareAppend, resolveScope } from "./requests.ts";
 import type {
+  FrontierHolder,
   Page,
   ReadAggregateOptions,
   ReadAllOptions,
@@ -65,6 +68,7 @@ class OpenedStore<Tx> implements Store<Tx> {
   readonly sagas: Sagas;
   readonly deadLetters: DeadLetters;
   readonly claims: Claims;
+  readonly members: Members;
   readonly deadlines: Deadlines;
   readonly codec: Codec;
   /** What a transaction of ours blocks. */
@@ -105,6 +109,7 @@ class OpenedStore<Tx> implements Store<Tx> {
     this.deadlines = createDeadlines(adapter.deadlines, codec, call);
     this.deadLetters = createDeadLetters(adapter.deadLetters, codec, call);
     this.claims = createClaims(adapter.claims, call);
+    this.members = createMembers(adapter.members, call);
     this.consumers = createConsumers({
       adapter,
       log: this,
@@ -143,7 +148,7 @@ class OpenedStore<Tx> implements Store<Tx> {
   }
 
   async wait(after: Position, options: WaitOptions = {}): Promise<Position> {
-    const { poll } = this.#options;
+    const poll = resolvePoll(options.poll, this.#options.poll);
     checkPosition("after", after);
     const deadline = performance.now() + positive("timeoutMs", options.timeoutMs ?? 30_000);
     const { controller, unlink } = linkSignals([options.signal, this.#lifetime.closing]);
@@ -159,6 +164,11 @@ class OpenedStore<Tx> implements Store<Tx> {
     } finally {
       unlink();
     }
+  }
+
+  async frontierHolders(op: Operation = {}): Promise<readonly FrontierHolder[]> {
+    const rows = await this.#read("frontierHolders", op, () => this.#adapter.frontierHolders(op));
+    return rows.map((row) => ({ ...row, since: row.since === undefined ? undefined : new Date(row.since) }));
   }
 
   async transaction<T>(
@@ -188,7 +198,7 @@ class OpenedStore<Tx> implements Store<Tx> {
     const segment = options.segment ?? 0;
     const leaseMs = positive("leaseMs", options.leaseMs ?? 30_000);
     const owner = checkText("owner", "consumerNameBytes", options.owner ?? defaultOwner());
-    return this.#record("enterZone", true, async () => {
+    const enter = async (attempt: number): Promise<Zone<Tx> | undefined> => {
       const row = await this.#adapter.consumers.get(key, options);
       if (row?.kind === undefined) throw unknownConsumer(key);
       refuseOtherLog(row, options.log?.logId ?? this.logId);
@@ -201,10 +211,13 @@ class OpenedStore<Tx> implements Store<Tx> {
       const segmentKey = { ...key, generation: row.generation, segment };
       const entry = await this.#adapter.zones.enter(segmentKey, { owner, ms: leaseMs }, options);
       if (entry.kind === "busy") return undefined;
+      // Its layout may just have been replaced by another one.
+      if (entry.kind === "unknown" && attempt < this.#options.retry.attempts) return enter(attempt + 1);
       if (entry.kind === "unknown") throw unknownConsumer(key);
       const zone = new HeldZone<Tx>({
         adapter: this.#adapter,
         key: segmentKey,
+        segments: row.segments.length,
         token: entry.token,
         position: entry.position,
         leaseMs,
@@ -219,7 +232,8 @@ class OpenedStore<Tx> implements Store<Tx> {
       });
       this.#zones.add(zone);
       return zone;
-    });
+    };
+    return this.#record("enterZone", true, () => enter(1));
   }
 
   async waitFor(

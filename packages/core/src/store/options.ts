@@ -77,14 +77,18 @@ export function resolveStoreOptions(options: StoreOptions): ResolvedStoreOptions
       maxQueued: positive("groupCommit.maxQueued", groupCommit.maxQueued ?? 10_000),
     },
     retry: resolveRetry("retry", retry, { attempts: 5, minDelayMs: 10, maxDelayMs: 1_000 }),
-    poll: {
-      minMs: positive("poll.minMs", poll.minMs ?? 5),
-      maxMs: positive("poll.maxMs", poll.maxMs ?? 500),
-    },
+    poll: resolvePoll(poll, { minMs: 5, maxMs: 500 }),
     maxTransactionMs: positive("maxTransactionMs", options.maxTransactionMs ?? 60_000),
     ids: options.ids ?? createFlakeGenerator(),
   } satisfies ResolvedStoreOptions;
   return Object.freeze(resolved);
+}
+
+export function resolvePoll(given: PollOptions = {}, defaults: Complete<PollOptions>): Complete<PollOptions> {
+  return {
+    minMs: positive("poll.minMs", given.minMs ?? defaults.minMs),
+    maxMs: positive("poll.maxMs", given.maxMs ?? defaults.maxMs),
+  };
 }
 
 export function resolveRetry(

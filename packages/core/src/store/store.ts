@@ -4,6 +4,7 @@ import type { Codec } from "../codec.ts";
 import type { Claims } from "../consumer/claims.ts";
 import type { Consumers } from "../consumer/consumers.ts";
 import type { DeadLetters } from "../consumer/letters.ts";
+import type { Members } from "../consumer/members.ts";
 import type { ConsumerInput } from "../consumer/name.ts";
 import type { Deadlines, Sagas } from "../consumer/records.ts";
 import type { WaitForOptions } from "../consumer/wait-for.ts";
@@ -11,6 +12,7 @@ import type { EnterOptions, Zone } from "../consumer/zone.ts";
 import type { AppendRequest, AppendResult, RecordedEvent, Scope } from "../event.ts";
 import type { AggregateInput } from "../values/aggregate.ts";
 import type { Position } from "../values/position.ts";
+import type { PollOptions } from "./options.ts";
 
 export interface ReadAggregateOptions extends Operation {
   /** First version, inclusive. Default 1. */
@@ -44,6 +46,8 @@ export interface Page {
 export interface WaitOptions extends Operation {
   /** Default 30 000. */
   readonly timeoutMs?: number | undefined;
+  /** How often to look while nothing signals. Default: the store's. A log of your own need not heed it. */
+  readonly poll?: PollOptions | undefined;
 }
 
 /** A log that consumers can read. Every store is one. */
@@ -58,6 +62,18 @@ export interface EventSource {
   head(options?: Operation): Promise<Position>;
   /** Resolves with the head as soon as it is past `after`, or after `timeoutMs` with whatever it is then. */
   wait(after: Position, options?: WaitOptions): Promise<Position>;
+}
+
+/** A transaction that has appended and is still open, so that readers wait for its end. */
+export interface FrontierHolder {
+  /** The last position that readers get past it: everything above waits. */
+  readonly position: Position;
+  /** Since when it is open, by the database's clock. Undefined when the database does not tell. */
+  readonly since: Date | undefined;
+  /** What to look for in the database's own tools: a process id, the name of a prepared transaction. */
+  readonly session: string;
+  /** What its connection calls itself. */
+  readonly application: string | undefined;
 }
 
 export interface TransactionOptions extends Operation {
@@ -80,6 +96,7 @@ export interface Store<Tx> extends EventSource, AsyncDisposable {
   readonly deadlines: Deadlines;
   readonly deadLetters: DeadLetters;
   readonly claims: Claims;
+  readonly members: Members;
   /** How this store writes and reads JSON. */
   readonly codec: Codec;
 
@@ -95,6 +112,12 @@ export interface Store<Tx> extends EventSource, AsyncDisposable {
   appendAll(requests: readonly AppendRequest[], options?: Operation): Promise<readonly AppendResult[]>;
   /** Streams one aggregate's events in pages; holds no connection between them. Yields nothing for an unknown one. */
   readAggregate(aggregate: AggregateInput, options?: ReadAggregateOptions): AsyncIterable<RecordedEvent>;
+
+  /**
+   * Who holds readers back: transactions of any process that have appended and are still open, the one that holds back
+   * most first. Empty when the head is where it can be. Ask when {@link head} stands still while others append.
+   */
+  frontierHolders(op?: Operation): Promise<readonly FrontierHolder[]>;
 
   /**
    * Runs `work` in a transaction, which commits when `work` resolves and rolls back when it rejects. `tx` is for your

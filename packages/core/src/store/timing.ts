@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { isTidemarkError, TidemarkError } from "../errors.ts";
 
 /** What a fired signal turns a call into. */
@@ -53,12 +54,19 @@ export function backoff(attempt: number, bounds: { readonly minDelayMs: number; 
   return Math.ceil(full * (0.5 + Math.random() / 2));
 }
 
+/** A controller to whose signal any number may listen at once: Node takes more than ten for a leak, and warns. */
+export function createController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
 /** A signal that fires with any of `signals`. Call `unlink` when it is no longer needed. */
 export function linkSignals(signals: readonly (AbortSignal | undefined)[]): {
   readonly controller: AbortController;
   readonly unlink: () => void;
 } {
-  const controller = new AbortController();
+  const controller = createController();
   const links = signals
     .filter((signal) => signal !== undefined)
     .map((signal) => ({ signal, fire: () => controller.abort(signal.reason) }));

@@ -32,6 +32,14 @@ export function unstorable(text: string): string | undefined {
   return undefined;
 }
 
+/** `text` in a form that every database stores: NUL becomes ␀, its picture, and lone surrogates U+FFFD. */
+export function storable(text: string): string {
+  return unstorable(text) === undefined ? text : text.replaceAll("\0", "\u2400").replace(LONE_SURROGATES, "\ufffd");
+}
+
+/** By code points, of which the two halves of a pair are one. */
+const LONE_SURROGATES = /\p{Surrogate}/gu;
+
 /** Orders two texts by their UTF-8 bytes, as every database of Tidemark compares ids: negative, zero or positive. */
 export function compareBytes(a: string, b: string): number {
   const length = Math.min(a.length, b.length);

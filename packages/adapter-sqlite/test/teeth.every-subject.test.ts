@@ -1,0 +1,4 @@
+import { runTeeth } from "@tidemark/conformance/vitest";
+import { sqlite } from "./subject.mjs";
+
+runTeeth(sqlite);
