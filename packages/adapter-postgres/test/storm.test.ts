@@ -1,0 +1,54 @@
+import { storm } from "@tidemark/conformance";
+import { createDatabase } from "@tidemark/test-servers";
+import { describeWithServer } from "@tidemark/test-servers/vitest";
+import { Client } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createSubject } from "./subject.mjs";
+
+/** `TIDEMARK_STORM_EVENTS=200000` makes it a long one. */
+const EVENTS = Number(process.env["TIDEMARK_STORM_EVENTS"] ?? 20_000);
+const MS_PER_EVENT = 6;
+const NOTHING = { skipped: 0, repeated: 0, invented: 0, disordered: 0, backwards: 0 };
+
+describeWithServer("postgres", (server) => {
+  let database: Awaited<ReturnType<typeof createDatabase>>;
+  beforeAll(async () => {
+    database = await createDatabase(server.url);
+  });
+  afterAll(() => database.drop());
+
+  test(
+    `under a storm of ${EVENTS} events no reader skips or repeats one`,
+    { timeout: 60_000 + EVENTS * MS_PER_EVENT },
+    async () => {
+      const result = await storm(createSubject("postgres, storm", database.url), { events: EVENTS });
+      process.stdout.write(`storm: ${JSON.stringify(result)}\n`);
+      expect(result).toMatchObject({ lost: 0, undead: 0, readers: [NOTHING, NOTHING] });
+      expect(result.events).toBeGreaterThanOrEqual(EVENTS);
+      expect(result.rolledBack).toBeGreaterThan(0);
+    },
+  );
+
+  test("the storm notices a frontier that does not look who is appending", { timeout: 90_000 }, async () => {
+    const result = await storm(createSubject("postgres, broken", database.url), {
+      events: 3_000,
+      prepare: async ({ process }) => {
+        const { url, schemaName } = asConfig(process?.config);
+        const client = new Client({ connectionString: url });
+        await client.connect();
+        await client.query(
+          `create or replace function ${schemaName}.frontier() returns bigint language sql volatile as $$
+             select last_value - 1 + is_called::integer from ${schemaName}.event_position
+           $$`,
+        );
+        await client.end();
+      },
+    });
+    expect(result).toMatchObject({ lost: 0, undead: 0 });
+    for (const { skipped } of result.readers) expect(skipped).toBeGreaterThan(0);
+  });
+});
+
+function asConfig(config: unknown): { readonly url: string; readonly schemaName: string } {
+  return config as { readonly url: string; readonly schemaName: string };
+}
