@@ -1,31 +1,73 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import type { Asks } from "@tidemark/test-servers/vitest";
 import { defineConfig } from "vitest/config";
+import type { Reporter } from "vitest/node";
 
 const root = import.meta.dirname;
 
 /** A file in which the results are wanted as JSON as well. */
 const report = process.env["TIDEMARK_TEST_REPORT"];
 
+/**
+ * Adapters in other settings and on other versions of their server: the same laws again, which takes long. Every run of
+ * CI, and whoever sets this, runs them too.
+ */
+const everySubject = process.env["TIDEMARK_EVERY_SUBJECT"] !== undefined;
+const leftOut = "**/*.every-subject.test.ts";
+
+const reminder: Reporter = {
+  onTestRunEnd: () => {
+    if (everySubject) return;
+    process.stdout.write(`Not run: ${leftOut}. Set TIDEMARK_EVERY_SUBJECT=1 to run the laws on these as well.\n\n`);
+  },
+};
+
+/** The database servers that the tests of a project ask for. They are started for a run that has files of it. */
+const servers: Readonly<Record<string, readonly string[]>> = {
+  "@tidemark/adapter-postgres": ["postgres", ...(everySubject ? ["postgres-oldest", "postgres-newest"] : [])],
+  "@tidemark/worker": ["postgres"],
+};
+
 /** Every workspace with a test folder is a project, named as its package is. */
 const folders = ["packages", "examples"]
   .flatMap((parent) => readdirSync(join(root, parent)).map((name) => join(parent, name)))
-  .concat("tooling")
+  .concat("test-servers", "tooling")
   .filter((folder) => existsSync(join(root, folder, "test")) && existsSync(join(root, folder, "package.json")));
 
 export default defineConfig({
   test: {
     // Most of the time a law waits for a lock, a timer or another process, and not for the processor.
     maxWorkers: Math.max(4, availableParallelism()),
-    ...(report === undefined ? {} : { reporters: ["default", ["json", { outputFile: report }]] }),
-    projects: folders.map((folder) => ({
-      extends: true,
-      root: join(root, folder),
-      test: { name: nameOf(folder), include: ["test/**/*.test.{ts,mjs}"] },
-    })),
+    reporters: ["default", ...jsonReport(), reminder],
+    projects: folders.map((folder) => {
+      const name = nameOf(folder);
+      return {
+        extends: true,
+        root: join(root, folder),
+        test: {
+          name,
+          include: ["test/**/*.test.{ts,mjs}"],
+          exclude: everySubject ? [] : [leftOut],
+          ...withServers(servers[name]),
+        },
+      };
+    }),
   },
 });
+
+function jsonReport(): ["json", { outputFile: string }][] {
+  return report === undefined ? [] : [["json", { outputFile: report }]];
+}
+
+function withServers(wanted: readonly string[] = []) {
+  if (wanted.length === 0) return {};
+  return {
+    globalSetup: join(root, "test-servers", "dist", "vitest-setup.js"),
+    provide: { "tidemark.wanted": wanted } satisfies Asks,
+  };
+}
 
 function nameOf(folder: string): string {
   const manifest: unknown = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));

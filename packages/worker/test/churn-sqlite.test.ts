@@ -1,0 +1,4 @@
+import { bindChurn } from "./churn/bind.ts";
+import { sqlite } from "./subjects.mjs";
+
+bindChurn(sqlite, "between-transactions");
