@@ -211,6 +211,7 @@ function schemaOf(admin, schemaName, onChange) {
   };
   return {
     older: () => change(`delete from ${migration} where version = (select max(version) from ${migration})`),
+    missing: () => change(`drop schema if exists ${schemaName} cascade`),
     newer: () =>
       change(`insert into ${migration} (version, name) select max(version) + 1, 'from the future' from ${migration}`),
   };

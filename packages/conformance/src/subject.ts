@@ -32,8 +32,8 @@ export interface TestDatabase<Tx> {
   readonly effects: Effects<Tx>;
   /** Begins a transaction without the library's help, on a connection of its own. */
   begin(): Promise<RawTransaction<Tx>>;
-  /** Makes the stored schema version one older, or one newer, than the adapter knows. Absent where nothing is stored. */
-  readonly schema?: { older(): Promise<void>; newer(): Promise<void> } | undefined;
+  /** What laws do to the stored schema. Absent where nothing is stored. */
+  readonly schema?: SchemaHooks | undefined;
   /**
    * How another process reaches this database: a module, by URL, that exports `openDatabase(config)`, returning a
    * `TestDatabase`. Absent without capability `shared`.
@@ -72,6 +72,15 @@ export interface Line<Tx> {
    * there, and its connection is cut before the answer to the commit arrives. So is a statement that commits by itself.
    */
   loseAcknowledgement(text: string): Promise<{ readonly isLost: boolean }>;
+}
+
+export interface SchemaHooks {
+  /** Makes the stored version one older than the adapter knows. */
+  older(): Promise<void>;
+  /** Makes the stored version one newer than the adapter knows. */
+  newer(): Promise<void>;
+  /** Removes the schema from a database that no store has opened yet. Absent where `create` never leaves one there. */
+  missing?(): Promise<void>;
 }
 
 export interface Effects<Tx> {

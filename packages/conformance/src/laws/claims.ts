@@ -204,12 +204,13 @@ export const claimLaws: readonly Law[] = [
       const { claims } = store;
       // The claim is completed between two looks at the database's clock. A sweep that is not strict takes it at the
       // first of them, sooner or later; a strict one only behind the second, sooner or later.
+      const clock = await clockBeside(store);
       let attempts = 0;
       const meetsTheClock = async (): Promise<boolean> => {
         const key = `claim ${++attempts}`;
-        const before = await clockOf(store);
+        const before = await clock();
         await claims.complete(ORDERS, key);
-        const after = await clockOf(store);
+        const after = await clock();
         let bound = before;
         while ((await claims.sweep(ORDERS, new Date(bound))) === 0) {
           bound += 1;
@@ -394,6 +395,23 @@ async function clockOf<Tx>({ consumers }: Store<Tx>): Promise<number> {
   await consumers.recordError("clock", new Error("tick"));
   const [segment] = (await consumers.get("clock"))?.segments ?? [];
   return segment?.error?.lastAt.getTime() ?? Number.NaN;
+}
+
+/** Looks at the clock by no more than a read: by how long ago a deadline was due. */
+async function clockBeside<Tx>(store: Store<Tx>): Promise<() => Promise<number>> {
+  const key = { name: "clock", version: 1 };
+  await store.consumers.declare(key, { kind: "saga" });
+  const zone = await store.enterZone(key);
+  assert.ok(zone !== undefined);
+  await zone.commit(async ({ records }) => {
+    await records.deadlines.set("clock", { sagaId: "clock", name: "start", dueAt: new Date(0), data: null });
+    return zone.position;
+  });
+  await zone.leave();
+  return async () => {
+    const [sight] = await store.consumers.look([{ key, saga: "clock" }]);
+    return -(sight?.dueInMs ?? Number.NaN);
+  };
 }
 
 /** Claims a key as soon as the claim of its holder has expired. */

@@ -252,6 +252,7 @@ const openLaws: readonly Law[] = [
     tooth: migratesUnasked,
     check: async ({ another }) => {
       const site = await another();
+      await site.database.schema?.missing?.();
       const { details } = await refusesSchema(site, { schema: "check" });
       assert.equal(details.stored, 0);
       await fulfils(site.open({ schema: "migrate" }), "A refused database can be migrated");

@@ -1,14 +1,12 @@
 import type { Adapter } from "../adapter/adapter.ts";
 import type { AppendOperation, AppendOutcome, AppendUnit } from "../adapter/append.ts";
 import { isTidemarkError, isTransient, TidemarkError } from "../errors.ts";
-import { aggregateKey } from "../values/aggregate.ts";
 import type { ResolvedStoreOptions } from "./options.ts";
 import type { PreparedAppend } from "./requests.ts";
 import { abortable, backoff, sleep, throwIfAborted } from "./timing.ts";
 
 interface Waiting {
   readonly append: PreparedAppend;
-  readonly keys: readonly string[];
   readonly signal: AbortSignal | undefined;
   readonly resolve: (outcome: AppendOutcome) => void;
   readonly reject: (error: unknown) => void;
@@ -55,9 +53,8 @@ export class GroupCommit {
         { queued, allowed: maxQueued },
       );
     }
-    const keys = append.unit.parts.map((part) => aggregateKey(part.ref));
     const outcome = new Promise<AppendOutcome>((resolve, reject) => {
-      this.#queue.push({ append, keys, signal, resolve, reject });
+      this.#queue.push({ append, signal, resolve, reject });
     });
     this.#schedule();
     return abortable(outcome, signal, { eventIds: append.ids.flat() });
@@ -91,7 +88,7 @@ export class GroupCommit {
     for (const waiting of this.#queue) {
       const { append } = waiting;
       if (waiting.signal?.aborted !== true) {
-        if (this.#lanes.concerns(waiting.keys)) this.#lanes.join(waiting);
+        if (this.#lanes.concerns(append.keys)) this.#lanes.join(waiting);
         else {
           const full =
             batch.length === maxAppends || events + append.events > maxEvents || bytes + append.bytes > maxBytes;
@@ -173,12 +170,13 @@ class SideLanes {
 
   join(waiting: Waiting): void {
     this.size += 1;
-    const ahead = waiting.keys.flatMap((key) => this.#tails.get(key) ?? []);
+    const { keys } = waiting.append;
+    const ahead = keys.flatMap((key) => this.#tails.get(key) ?? []);
     const turn = Promise.all(ahead).then(() => this.#run(waiting));
-    for (const key of waiting.keys) this.#tails.set(key, turn);
+    for (const key of keys) this.#tails.set(key, turn);
     void turn.then(() => {
       this.size -= 1;
-      for (const key of waiting.keys) if (this.#tails.get(key) === turn) this.#tails.delete(key);
+      for (const key of keys) if (this.#tails.get(key) === turn) this.#tails.delete(key);
     });
   }
 

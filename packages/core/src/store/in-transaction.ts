@@ -4,7 +4,6 @@ import type { Operation } from "../adapter/operation.ts";
 import { TidemarkError } from "../errors.ts";
 import type { AppendRequest, AppendResult } from "../event.ts";
 import type { AggregateRef } from "../values/aggregate.ts";
-import { aggregateKey } from "../values/aggregate.ts";
 import type { Codec } from "../codec.ts";
 import { type OpenTransaction, enterInside } from "./ambient.ts";
 import { streamAggregate } from "./read-aggregate.ts";
@@ -33,7 +32,7 @@ export function createInTransaction(parts: TransactionParts): InTransaction {
     prepared: readonly PreparedAppend[],
     op: Operation,
   ): Promise<readonly (readonly AppendResult[])[]> {
-    for (const { unit } of prepared) for (const part of unit.parts) open.locked.add(aggregateKey(part.ref));
+    for (const { keys } of prepared) for (const key of keys) open.locked.add(key);
     const units = prepared.map((append) => append.unit);
     const outcomes = await port.appendBatch(units, { ...op, onBusy: "wait", sameContent: parts.sameContent });
     return prepared.map((append, index) => toResults(append, outcomes[index]));

@@ -18,19 +18,28 @@ export class Lifetime {
   }
 
   /** Runs `work` as a call under way. Throws CLOSED once closing has begun. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  run<T>(work: () => Promise<T>): Promise<T> {
     this.check();
     return this.track(work);
   }
 
-  /** Runs `work`, which a call began before closing, as under way. */
-  async track<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs `work`, which a call began before closing, as under way. With no promise more than it takes: appends run here. */
+  track<T>(work: () => Promise<T>): Promise<T> {
     this.#running += 1;
     try {
-      return await work();
-    } finally {
-      this.#running -= 1;
-      if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      return work().then(
+        (value) => {
+          this.#end();
+          return value;
+        },
+        (error: unknown) => {
+          this.#end();
+          throw error;
+        },
+      );
+    } catch (error) {
+      this.#end();
+      throw error;
     }
   }
 
@@ -38,6 +47,11 @@ export class Lifetime {
   close(finish: () => Promise<void>): Promise<void> {
     this.#closed ??= this.#close(finish);
     return this.#closed;
+  }
+
+  #end(): void {
+    this.#running -= 1;
+    if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   async #close(finish: () => Promise<void>): Promise<void> {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Adapter, OpenedLog, TransactionPort } from "../adapter/adapter.ts";
-import type { AppendOperation } from "../adapter/append.ts";
+import type { AppendOperation, AppendOutcome } from "../adapter/append.ts";
 import type { Capabilities } from "../adapter/capabilities.ts";
 import type { ConsumerKey } from "../adapter/consumers.ts";
 import type { Operation } from "../adapter/operation.ts";
@@ -17,7 +17,7 @@ import { type WaitForOptions, waitForConsumer } from "../consumer/wait-for.ts";
 import { type EnterOptions, HeldZone, type Zone } from "../consumer/zone.ts";
 import { isTidemarkError, isTransient, TidemarkError } from "../errors.ts";
 import type { AppendRequest, AppendResult, RecordedEvent } from "../event.ts";
-import { aggregateKey, type AggregateInput } from "../values/aggregate.ts";
+import type { AggregateInput } from "../values/aggregate.ts";
 import { LIMITS } from "../values/limits.ts";
 import { isPosition, type Position, START } from "../values/position.ts";
 import { type OpenTransaction, refuseToWaitForOneself, runInside } from "./ambient.ts";
@@ -26,7 +26,7 @@ import { createInTransaction, type InTransaction, onlyResult, toResults, transac
 import { Lifetime } from "./lifetime.ts";
 import { positive, type ResolvedStoreOptions, resolvePoll, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import { decodeEvent, streamAggregate } from "./read-aggregate.ts";
-import { checkText, invalid, type Preparation, prepareAppend, resolveScope } from "./requests.ts";
+import { checkText, invalid, type Preparation, type PreparedAppend, prepareAppend, resolveScope } from "./requests.ts";
 import type {
   FrontierHolder,
   Page,
@@ -118,12 +118,14 @@ class OpenedStore<Tx> implements Store<Tx> {
     });
   }
 
-  async append(request: AppendRequest, options?: Operation): Promise<AppendResult> {
-    return onlyResult(await this.#append("append", [request], options));
+  async append(request: AppendRequest, options: Operation = {}): Promise<AppendResult> {
+    const prepared = this.#prepare("append", [request], options);
+    return onlyResult(toResults(prepared, await this.#submit(prepared, options)));
   }
 
-  appendAll(requests: readonly AppendRequest[], options?: Operation): Promise<readonly AppendResult[]> {
-    return this.#append("appendAll", requests, options);
+  async appendAll(requests: readonly AppendRequest[], options: Operation = {}): Promise<readonly AppendResult[]> {
+    const prepared = this.#prepare("appendAll", requests, options);
+    return toResults(prepared, await this.#submit(prepared, options));
   }
 
   readAggregate(aggregate: AggregateInput, options: ReadAggregateOptions = {}): AsyncIterable<RecordedEvent> {
@@ -273,18 +275,16 @@ class OpenedStore<Tx> implements Store<Tx> {
     return this.close();
   }
 
-  async #append(
-    call: string,
-    requests: readonly AppendRequest[],
-    options: Operation = {},
-  ): Promise<readonly AppendResult[]> {
+  #prepare(call: string, requests: readonly AppendRequest[], { signal }: Operation): PreparedAppend {
     this.#lifetime.check();
-    throwIfAborted(options.signal);
+    throwIfAborted(signal);
     const prepared = prepareAppend(requests, this.#preparation);
-    const locks = prepared.unit.parts.map((part) => aggregateKey(part.ref));
-    this.#refuseInside(call, true, locks);
-    const outcome = await this.#lifetime.run(() => this.#groupCommit.submit(prepared, options.signal));
-    return toResults(prepared, outcome);
+    this.#refuseInside(call, true, prepared.keys);
+    return prepared;
+  }
+
+  #submit(prepared: PreparedAppend, { signal }: Operation): Promise<AppendOutcome> {
+    return this.#lifetime.run(() => this.#groupCommit.submit(prepared, signal));
   }
 
   async #read<T>(name: string, op: Operation, work: () => Promise<T>): Promise<T> {

@@ -18,6 +18,8 @@ import { unstorable, utf8Length } from "../values/text.ts";
 /** A validated and encoded append, with what its result needs and what it weighs. */
 export interface PreparedAppend {
   readonly unit: AppendUnit;
+  /** Of the aggregates, part by part. */
+  readonly keys: readonly string[];
   readonly ids: readonly (readonly string[])[];
   readonly events: number;
   readonly bytes: number;
@@ -45,18 +47,15 @@ export function prepareAppend(requests: readonly AppendRequest[], preparation: P
     return { ref, bucket: bucketOf(ref), expected: resolveExpected(request.expected), events };
   });
   limit("aggregatesPerAppend", parts.length, "Append to fewer aggregates at once.");
-  refuseDuplicates(
-    parts,
-    (part) => aggregateKey(part.ref),
-    "requests",
-    "appendAll names an aggregate twice; join them.",
-  );
+  const keys = parts.map((part) => aggregateKey(part.ref));
+  refuseDuplicates(keys, (key) => key, "requests", "appendAll names an aggregate twice; join them.");
   const rows = parts.flatMap((part) => part.events);
   limit("eventsPerAppend", rows.length, "Append fewer events at once.");
   const bytes = weigh("appendBytes", rows);
   limit("appendBytes", bytes, "Append fewer or smaller events at once.");
   return {
     unit: { parts, known: "refuse" },
+    keys,
     ids: parts.map((part) => part.events.map((event) => event.id)),
     events: rows.length,
     bytes,
