@@ -95,18 +95,18 @@ export async function appendToPostgres(): Promise<readonly Comparison[]> {
   }
 }
 
-/** Here "raw" is one process of ours: does a log that several write to lose by it? */
+/** Here "raw" is one process of ours: does a log lose when more processes write to it, each with as many callers? */
 async function compareProcesses(url: string, store: PostgresStore): Promise<Comparison> {
   const writers = Array.from({ length: PROCESSES }, () => fork(new URL("./append-process.js", import.meta.url), [url]));
   await Promise.all(writers.map((writer) => once(writer, "message")));
   try {
     return await compare({
-      name: `PostgreSQL, ${PROCESSES} processes with ${CALLERS / PROCESSES} callers each / one process with ${CALLERS}`,
-      amount: CALLERS * EVENTS_EACH,
-      raw: () => appendByCallers(store, CALLERS, EVENTS_EACH),
+      name: `PostgreSQL, ${PROCESSES} processes with ${CALLERS} callers each / one process with ${CALLERS}`,
+      amount: PROCESSES * CALLERS * EVENTS_EACH,
+      raw: () => appendByCallers(store, CALLERS, PROCESSES * EVENTS_EACH),
       ours: async () => {
         const done = writers.map((writer) => once(writer, "message"));
-        for (const writer of writers) writer.send({ callers: CALLERS / PROCESSES, eventsEach: EVENTS_EACH });
+        for (const writer of writers) writer.send({ callers: CALLERS, eventsEach: EVENTS_EACH });
         await Promise.all(done);
       },
     });

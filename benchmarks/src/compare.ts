@@ -5,6 +5,10 @@ export interface Contest {
   readonly amount: number;
   readonly ours: () => Promise<void>;
   readonly raw: () => Promise<void>;
+  /** Makes each run of either begin alike. Does not count. */
+  readonly prepare?: (() => Promise<void>) | undefined;
+  /** Default 7. */
+  readonly rounds?: number | undefined;
 }
 
 export interface Comparison {
@@ -20,10 +24,13 @@ const ROUNDS = 7;
 
 /** Runs the two in turns, after one round that does not count: what slows the machine down then slows down both. */
 export async function compare(contest: Contest): Promise<Comparison> {
+  const { amount, prepare = async () => undefined } = contest;
   const rounds: { readonly ours: number; readonly raw: number }[] = [];
-  for (let round = 0; round <= ROUNDS; round++) {
-    const raw = await speed(contest.raw, contest.amount);
-    const ours = await speed(contest.ours, contest.amount);
+  for (let round = 0; round <= (contest.rounds ?? ROUNDS); round++) {
+    await prepare();
+    const raw = await speed(contest.raw, amount);
+    await prepare();
+    const ours = await speed(contest.ours, amount);
     if (round > 0) rounds.push({ ours, raw });
   }
   const ratios = rounds.map(({ ours, raw }) => ours / raw);

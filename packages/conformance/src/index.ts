@@ -12,5 +12,14 @@ export { type Bench, type Conditions, inapplicable, type Law, override, type Sit
 export { laws } from "./laws.ts";
 export type { Child } from "./processes.ts";
 export { type ReaderResult, storm, type StormOptions, type StormResult } from "./storm.ts";
-export type { AdapterOptions, Borrowed, Effects, Line, RawTransaction, Subject, TestDatabase } from "./subject.ts";
+export type {
+  AdapterOptions,
+  Borrowed,
+  Effects,
+  Line,
+  RawTransaction,
+  SchemaHooks,
+  Subject,
+  TestDatabase,
+} from "./subject.ts";
 export { renderSummary, renderTable } from "./table.ts";

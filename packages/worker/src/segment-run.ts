@@ -10,7 +10,7 @@ import {
 import type { Bell } from "./bell.ts";
 import type { Say } from "./logger.ts";
 import type { Lookout, Sight } from "./lookout.ts";
-import { labelOf, type ResolvedConsumer } from "./options.ts";
+import { type Defined, labelOf, type ResolvedConsumer } from "./options.ts";
 import { Pages } from "./pages.ts";
 import type { Slots } from "./slots.ts";
 import type { Tail } from "./tail.ts";
@@ -61,6 +61,7 @@ export class SegmentRun<Tx> {
   /** Resolves when the zone was left, or is lost. Never rejects. */
   readonly done: Promise<SegmentEnd>;
   readonly #parts: SegmentRunParts<Tx>;
+  readonly #consumer: Defined<Tx>;
   readonly #zone: Zone<Tx>;
   readonly #pages: Pages;
   readonly #stop = new AbortController();
@@ -69,9 +70,11 @@ export class SegmentRun<Tx> {
   #position: Position;
 
   constructor(parts: SegmentRunParts<Tx>) {
-    const { zone, tail, prefetch, given } = parts;
+    const { tail, prefetch, given, telemetry } = parts;
+    const { consumer, zone } = telemetry.segment(parts.zone);
     this.#parts = parts;
-    this.#zone = parts.telemetry.zone(zone);
+    this.#consumer = consumer;
+    this.#zone = zone;
     this.segment = zone.segment;
     this.generation = zone.generation;
     this.#position = zone.position;
@@ -191,7 +194,7 @@ export class SegmentRun<Tx> {
     if (release === undefined) return undefined;
     this.#mode = { kind: "working" };
     try {
-      return await runInZone(store, telemetry.consumer, this.#zone, {
+      return await runInZone(store, this.#consumer, this.#zone, {
         log,
         executor,
         fetchSize,

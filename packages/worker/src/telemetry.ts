@@ -1,24 +1,21 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { Attributes, Context, Counter, Histogram, Link, Span, Tracer } from "@opentelemetry/api";
 import type { Observation, Observe, RecordedEvent, Zone } from "@tidemark/core";
-import { instrumented } from "./instrumented.ts";
+import { type Instrument, instrumented } from "./instrumented.ts";
 import type { Defined } from "./options.ts";
 import type { SegmentEnd } from "./segment-run.ts";
 import { type Api, appenderOf } from "./trace-context.ts";
 
 /** What is told of one consumer. */
 export interface ConsumerTelemetry<Tx> {
-  /** The consumer, its handlers in spans. */
-  readonly consumer: Defined<Tx>;
-  /** The zone, its batches in spans. */
-  readonly zone: (zone: Zone<Tx>) => Zone<Tx>;
+  /** The consumer with its handlers in spans, and the zone with its batches in spans: for one segment. */
+  readonly segment: (zone: Zone<Tx>) => { readonly consumer: Defined<Tx>; readonly zone: Zone<Tx> };
   readonly observe: Observe | undefined;
   readonly changed: (change: "entered" | SegmentEnd) => void;
 }
 
 /** Nothing is told but to `observe`. */
 export function noTelemetry<Tx>(consumer: Defined<Tx>, observe: Observe | undefined): ConsumerTelemetry<Tx> {
-  return { consumer, zone: (zone) => zone, observe, changed: () => undefined };
+  return { segment: (zone) => ({ consumer, zone }), observe, changed: () => undefined };
 }
 
 interface Instruments {
@@ -66,7 +63,6 @@ function telemetryOf<Tx>(
   const { tracer } = instruments;
   const { name, version } = consumer.key;
   const about: Attributes = { "tidemark.consumer": name, "tidemark.consumer.version": version };
-  const batches = new AsyncLocalStorage<{ events: number }>();
 
   async function inSpan<T>(span: Span, context: Context, work: () => Promise<T>): Promise<T> {
     try {
@@ -106,8 +102,6 @@ function telemetryOf<Tx>(
         "tidemark.aggregate.type": only.aggregate.type,
       }),
     };
-    const count = batches.getStore();
-    if (count !== undefined) count.events += events.length;
     const span = tracer.startSpan(`${name} ${label}`, { kind: api.SpanKind.CONSUMER, attributes, links }, parent);
     try {
       return await inSpan(span, parent, work);
@@ -117,19 +111,20 @@ function telemetryOf<Tx>(
     }
   }
 
-  function zoneOf(zone: Zone<Tx>): Zone<Tx> {
+  /** `batch` counts the events of the one that is under way: a zone has one at a time. */
+  function zoneOf(zone: Zone<Tx>, batch: { events: number }): Zone<Tx> {
     if (consumer.kind === "observer") return zone;
     const commit: Zone<Tx>["commit"] = async (work, options) => {
       const active = api.context.active();
       const attributes: Attributes = { ...about, "tidemark.segment": zone.segment, "tidemark.worker": worker };
       const span = tracer.startSpan(`${name} batch`, { attributes }, active);
-      const count = { events: 0 };
+      batch.events = 0;
       const startedAt = performance.now();
       try {
-        return await inSpan(span, active, () => batches.run(count, () => zone.commit(work, options)));
+        return await inSpan(span, active, () => zone.commit(work, options));
       } finally {
-        if (count.events > 0) {
-          instruments.batchEvents.record(count.events, about);
+        if (batch.events > 0) {
+          instruments.batchEvents.record(batch.events, about);
           instruments.batchSeconds.record((performance.now() - startedAt) / 1_000, about);
         }
       }
@@ -138,8 +133,14 @@ function telemetryOf<Tx>(
   }
 
   return {
-    consumer: instrumented(consumer, handle),
-    zone: zoneOf,
+    segment: (zone) => {
+      const batch = { events: 0 };
+      const counted: Instrument = (events, label, work) => {
+        batch.events += events.length;
+        return handle(events, label, work);
+      };
+      return { consumer: instrumented(consumer, counted), zone: zoneOf(zone, batch) };
+    },
     observe: (observation: Observation) => {
       instruments.events.add(1, { ...about, "tidemark.outcome": observation.outcome });
       return observe?.(observation);

@@ -1,8 +1,9 @@
 import { TidemarkError } from "../errors.ts";
+import { createController } from "./timing.ts";
 
 /** Counts the calls under way, refuses new ones once closing has begun, and lets `close` wait for the rest. */
 export class Lifetime {
-  readonly #closing = new AbortController();
+  readonly #closing = createController();
   readonly #idle: (() => void)[] = [];
   #running = 0;
   #closed: Promise<void> | undefined;
