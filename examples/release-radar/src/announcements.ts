@@ -26,8 +26,6 @@ const NEW_MAJOR = /^[1-9]\d{0,3}\.0\.0$/;
  *   in the last line, and never be written.
  */
 export function defineAnnouncements({ file, once, onWritten }: AnnouncementOptions): Observer {
-  // Read with the first new major, not before: only then the zone is ours, and nobody else writes any more.
-  let last: Position | undefined;
   return defineObserver<RadarEvents>({
     name: once ? "announcements" : "announcements-carefree",
     start: "beginning",
@@ -37,13 +35,10 @@ export function defineAnnouncements({ file, once, onWritten }: AnnouncementOptio
       "release-published": async (event) => {
         const { position, occurredOn, aggregate, data } = event;
         if (!NEW_MAJOR.test(data.version)) return;
-        if (once) {
-          last ??= lastPosition(file);
-          if (position <= last) return;
-        }
+        // Read now, not before: while we handle an event the zone is ours, and nobody else writes.
+        if (once && position <= lastPosition(file)) return;
         const day = occurredOn.toISOString().slice(0, 10);
         appendFileSync(file, `${formatPosition(position)} ${day} ${aggregate.id} ${data.version}\n`);
-        last = position;
         await onWritten?.();
       },
     },

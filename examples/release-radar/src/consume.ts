@@ -4,15 +4,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createSqliteStore } from "@tidemark/adapter-sqlite";
-import { consume, type EventSource, formatPosition } from "@tidemark/core";
+import { type EventSource, formatPosition, type Position } from "@tidemark/core";
+import { createWorker, type Worker } from "@tidemark/worker";
 import { Complaint, runProgram } from "./complaint.ts";
 import type { ConsumerMessage } from "./consumer-process.ts";
 import { DEFAULT_FILE, existingFile } from "./database-file.ts";
 import { consumerName, prepareConsumer } from "./consumers.ts";
 import { wholeNumber } from "./options.ts";
 
-/** How long to wait before asking again for a zone that somebody else holds. */
-const RETRY_MS = 50;
+/** How often to look for what others do, such as one that holds the zone and may be dead. */
+const POLL_MS = 50;
+/** How often to ask the worker how it is. That costs no query. */
+const WATCH_MS = 5;
 /** How long to wait for being killed. */
 const HOLD_MS = 60_000;
 
@@ -44,33 +47,26 @@ await runProgram(async () => {
   const file = existingFile(values.file);
 
   await using store = await createSqliteStore({ file });
-  const define = await prepareConsumer(consumerName(values.consumer), { store, file, version, onWritten });
+  const consumer = await prepareConsumer(consumerName(values.consumer), { store, file, version, onWritten });
   let written = 0;
-  const options = { owner: values.owner, fetchSize, leaseMs, log: unhurried(store, pauseMs) };
-  for (;;) {
-    const result = await consume(store, define(), options);
-    switch (result.kind) {
-      case "busy":
-        tell({ kind: "busy" });
-        await sleep(RETRY_MS);
-        break;
-      case "zone-lost":
-        // We were too slow to renew our lease, and somebody else went on from our last commit. Stand in line again.
-        break;
-      case "caught-up":
-        tell({ kind: "finished", handled: result.handled, position: formatPosition(result.position) });
-        return 0;
-      case "stopped":
-        throw result.error;
-      case "disabled":
-        throw new Complaint("The consumer is disabled. Nothing in this demo does that.");
-      case "limit":
-      case "until":
-      case "rejected":
-      case "aborted":
-        throw new Error(`Consuming ended with ${result.kind}, which nobody asked for.`);
-    }
-  }
+  let handled = 0;
+  const worker = createWorker(store, {
+    name: values.owner,
+    consumers: [{ consumer, log: unhurried(store, pauseMs) }],
+    fetchSize,
+    leaseMs,
+    memberLeaseMs: leaseMs,
+    poll: { maxMs: POLL_MS },
+    observe: ({ outcome }) => {
+      if (outcome === "handled") handled += 1;
+    },
+  });
+  const running = worker.run();
+  const position = await Promise.race([caughtUp(worker, store), running.then(() => undefined)]);
+  await worker.drain();
+  if (position === undefined) throw new Error("The worker ended, which nobody asked for.");
+  tell({ kind: "finished", handled, position: formatPosition(position) });
+  return 0;
 
   async function onWritten(): Promise<void> {
     written += 1;
@@ -79,6 +75,27 @@ await runProgram(async () => {
     await sleep(HOLD_MS);
   }
 });
+
+/** Watches a worker of one consumer with one segment. Resolves with where it stands when nothing is left to do. */
+async function caughtUp(worker: Worker, log: EventSource): Promise<Position> {
+  for (let wasBusy = false; ; await sleep(WATCH_MS)) {
+    const [consumer] = worker.status().consumers;
+    const [segment] = consumer?.segments ?? [];
+    if (consumer === undefined || segment === undefined) continue;
+    if (segment.state === "stopped") throw new Error(`It stopped at an event. ${segment.error ?? ""}`);
+    if (segment.state === "paused") throw new Complaint("The consumer is disabled. Nothing in this demo does that.");
+    // There is one segment and it goes to one of us; who has none waits for the other one to finish, or to die.
+    const isBusy = consumer.share === 0 && segment.state === "elsewhere";
+    if (isBusy && !wasBusy) tell({ kind: "busy" });
+    wasBusy = isBusy;
+    const { position, lag } = segment;
+    if (position === undefined) continue;
+    // A version that is not the active one is done when it has got as far as that one.
+    if (!consumer.active && consumer.rebuild?.remaining === 0n) return position;
+    // What the worker knows of the head may be a moment old.
+    if (lag === 0n && position >= (await log.head())) return position;
+  }
+}
 
 let saidBusy = false;
 

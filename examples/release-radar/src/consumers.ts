@@ -29,22 +29,22 @@ export interface ConsumerParts {
   readonly onWritten: () => Promise<void>;
 }
 
-/** Creates the tables of a consumer. Returns what defines it anew for each run: some remember what they have done. */
+/** Creates the tables of a consumer, and defines it. */
 export async function prepareConsumer(
   name: ConsumerName,
   { store, file, version, onWritten }: ConsumerParts,
-): Promise<() => AnyConsumer<Database>> {
+): Promise<AnyConsumer<Database>> {
   const files = announcementFiles(file);
   switch (name) {
     case "radar":
       await createTables(store, version);
-      return () => defineRadar(version);
+      return defineRadar(version);
     case "trains":
       await createTrainTable(store);
-      return () => defineTrains();
+      return defineTrains();
     case "announcements":
-      return () => defineAnnouncements({ file: files.once, once: true, onWritten });
+      return defineAnnouncements({ file: files.once, once: true, onWritten });
     case "carefree":
-      return () => defineAnnouncements({ file: files.carefree, once: false, onWritten });
+      return defineAnnouncements({ file: files.carefree, once: false, onWritten });
   }
 }

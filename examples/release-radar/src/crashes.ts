@@ -73,9 +73,14 @@ export async function consumeThroughCrashes(
   }
 
   async function finishWithTwo(one: ConsumerProcess, other: ConsumerProcess): Promise<void> {
-    const { owner } = await until(one, (now) => now.owner === one.name || now.owner === other.name);
+    const busy = new Set<ConsumerProcess>();
+    for (const process of [one, other]) void process.says("busy").then(() => busy.add(process));
+    // Lots decide who gets the only segment, so it may move once more when the second one comes.
+    const { owner } = await until(
+      one,
+      (now) => (now.owner === one.name && busy.has(other)) || (now.owner === other.name && busy.has(one)),
+    );
     const [holder, waiting] = owner === other.name ? [other, one] : [one, other];
-    await Promise.race([waiting.says("busy"), waiting.ended, holder.ended]);
     if (!waiting.hasEnded) report({ kind: "busy", holder: holder.name, waiting: waiting.name });
     if (kills > 0 && (await killAfter(holder, latestKill))) {
       const killedAt = performance.now();

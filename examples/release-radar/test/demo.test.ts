@@ -75,9 +75,9 @@ describe("the demo", () => {
     expect(demo.output.split("").filter((character) => character < " " && character !== "\n")).toEqual([]);
   });
 
-  it("builds another version of the tables beside the others", async () => {
+  it("builds another version of the tables beside the others, as far as the first has got", async () => {
     const consumed = await run("consume", "--file", file, "--version", "3");
-    expect(consumed).toMatchObject({ code: 0, output: "Handled 1500 events, up to position 1505.\n" });
+    expect(consumed).toMatchObject({ code: 0, output: "Handled 1500 events, up to position 1500.\n" });
     expect(await run("verify", "--file", file, "--version", "3", ...LIMIT)).toMatchObject({ code: 0 });
   });
 
