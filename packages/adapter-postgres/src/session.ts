@@ -4,8 +4,8 @@ import { Client, type Pool, type PoolClient } from "pg";
 import { Connection, statusOf } from "./connection.ts";
 import { poolExhausted, transactionEnded, translate, translateThrown } from "./errors.ts";
 
-/** How long it may take to have somebody's statement cancelled. */
-const CANCEL_MS = 2_000;
+/** How long it may take to have somebody's connection ended. */
+const TERMINATE_MS = 2_000;
 /** How long a connection beside the pool may take to be made, where the pool's options do not say. */
 const CONNECT_MS = 10_000;
 
@@ -79,15 +79,18 @@ export class Session {
     return `begin isolation level read committed; set local idle_in_transaction_session_timeout = ${idleInTransactionMs}`;
   }
 
-  /** Ends what another connection is doing, over one beside the pool, which may have none to spare. */
-  async cancel(backend: number): Promise<void> {
+  /**
+   * Ends another connection with what it is doing, over one beside the pool, which may have none to spare. To cancel its
+   * statement would not do: one that the server has not begun yet would begin afterwards.
+   */
+  async terminate(backend: number): Promise<void> {
     const client = connectionBeside(this.#pool);
     client.on("error", () => undefined);
-    const canceled = (async () => {
+    const terminated = (async () => {
       await client.connect();
-      await client.query("select pg_cancel_backend($1)", [backend]);
+      await client.query("select pg_terminate_backend($1)", [backend]);
     })();
-    await abortable(canceled, AbortSignal.timeout(CANCEL_MS)).catch(() => undefined);
+    await abortable(terminated, AbortSignal.timeout(TERMINATE_MS)).catch(() => undefined);
     void client.end().catch(() => undefined);
   }
 

@@ -7,7 +7,7 @@ import { Lent } from "./lent.ts";
 import { type Checkout, rollback, type Session } from "./session.ts";
 import type { Statements } from "./statements.ts";
 
-/** How long a statement of the borrower's may go on after its transaction was given up, before it is cancelled. */
+/** How long a statement of the borrower's may go on after its transaction was given up, before it is ended. */
 const GRACE_MS = 100;
 
 /**
@@ -86,13 +86,13 @@ async function markOf({ connection }: Lent): Promise<string | undefined> {
   }
 }
 
-/** Rolls back. A statement that is in the way is cancelled, and the connection closed. */
+/** Rolls back. A statement that is in the way is ended with its connection. */
 async function giveUp(session: Session, checkout: Checkout, backend: number): Promise<void> {
   if (checkout.isIdle === true) return;
   const rolledBack = rollback(checkout.connection).then(() => true);
   if ((await Promise.race([rolledBack, pause(GRACE_MS)])) === true) return;
   checkout.destroy();
-  await session.cancel(backend);
+  await session.terminate(backend);
 }
 
 function pause(ms: number): Promise<undefined> {

@@ -114,7 +114,7 @@ describeWithServer("postgres", (server) => {
 
     /** The owner migrates; everything else is done by the role, in other processes as well. */
     const subject = (): Subject<PostgresTransaction> => {
-      const owned = createSubject("postgres, least privilege", url);
+      const owned = createSubject("postgres, least privilege", url, { reuses: false });
       return {
         ...owned,
         create: async () => {

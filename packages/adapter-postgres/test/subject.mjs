@@ -18,11 +18,15 @@ import { Client, Pool } from "pg";
 /**
  * A subject in the database at `url`. Each law gets a schema of its own there, and another one for what the application
  * in the law writes.
- * @param {string} name @param {string} url @param {{ settings?: Settings, borrowed?: boolean, prefix?: string, direct?: string }} [options]
- * direct: the way to the database around a pooler
+ * @param {string} name @param {string} url @param {{ settings?: Settings, borrowed?: boolean, prefix?: string, direct?: string, reuses?: boolean }} [options]
+ * direct: the way to the database around a pooler; reuses: whether a law may get a schema that another one has left
  * @returns {Subject}
  */
-export function createSubject(name, url, { settings = {}, borrowed = false, prefix = "tidemark", direct = url } = {}) {
+export function createSubject(
+  name,
+  url,
+  { settings = {}, borrowed = false, prefix = "tidemark", direct = url, reuses = true } = {},
+) {
   const capabilities =
     settings.ordering === "counter"
       ? postgresCounterCapabilities
@@ -33,7 +37,8 @@ export function createSubject(name, url, { settings = {}, borrowed = false, pref
   const swept = [];
   const create = async () => {
     const schemaName = swept.pop() ?? (await createSchemas(direct, `${prefix}_${randomBytes(6).toString("hex")}`));
-    return openDatabase({ url, direct, schemaName, settings, borrowed }, (name) => swept.push(name));
+    const reuse = reuses ? (/** @type {string} */ left) => swept.push(left) : undefined;
+    return openDatabase({ url, direct, schemaName, settings, borrowed }, reuse);
   };
   return { name, capabilities, server: true, create };
 }

@@ -1,4 +1,5 @@
-import type { consume, Store, StoreOptions } from "@tidemark/core";
+import type { consume, ConsumeResult, Store, StoreOptions } from "@tidemark/core";
+import { turn } from "./expect.ts";
 import type { Change } from "./law.ts";
 import type { TestDatabase } from "./subject.ts";
 
@@ -26,4 +27,16 @@ export type Script = <Tx>(bench: ScriptBench<Tx>, args: unknown) => Promise<unkn
 /** What the law has handed over: the two agree on its shape. */
 export function argsOf<T>(args: unknown): T {
   return args as T;
+}
+
+/**
+ * Runs cycles until one ends by itself, and says how. Scripts that are to die have short leases, which run out on a busy
+ * machine: that is not what they are about.
+ */
+export async function consumeOn(cycle: () => Promise<ConsumeResult>): Promise<ConsumeResult["kind"]> {
+  for (;;) {
+    const { kind } = await cycle();
+    if (kind !== "zone-lost" && kind !== "busy") return kind;
+    await turn();
+  }
 }

@@ -3,7 +3,7 @@ import { ORDERS } from "../consumers.ts";
 import { turn } from "../expect.ts";
 import { type CrashStep, crashingAt } from "../faults.ts";
 import { apply, applyFor, type Deposit, isAmount, projector } from "../projectors.ts";
-import { argsOf, type Script } from "../script.ts";
+import { argsOf, consumeOn, type Script } from "../script.ts";
 
 /** The other database that has the events, if it is another one. */
 interface Elsewhere {
@@ -26,7 +26,7 @@ export const consumingScripts: Readonly<Record<string, Script>> = {
       await applyFor(step)(event, context);
       if (step === "after-effect") crash();
     };
-    return consume(store, projector(handle, { name: step }), { log, fetchSize: 2, leaseMs: 100 });
+    return consumeOn(() => consume(store, projector(handle, { name: step }), { log, fetchSize: 2, leaseMs: 100 }));
   },
 
   /** Consumes a little at a time, so that others have their turn, until everything up to a position is handled. */

@@ -6,7 +6,7 @@ import {
   type LetterStep,
   patient,
 } from "../dead-letters.ts";
-import { argsOf, type Script } from "../script.ts";
+import { argsOf, consumeOn, type Script } from "../script.ts";
 
 interface Death {
   readonly kind: Kind;
@@ -19,12 +19,8 @@ export const deadLetterScripts: Readonly<Record<string, Script>> = {
   "dead-letters/die-parking": async ({ open, consume, die }, args) => {
     const { kind, step, broken } = argsOf<Death>(args);
     const store = await open({}, (real) => crashingWithLetter(real, step, die));
-    const { kind: end } = await consume(
-      store,
-      patient(kind, handlerFor(store, new Set(broken), step), { name: step }),
-      { leaseMs: 100 },
-    );
-    return end;
+    const consumer = patient(kind, handlerFor(store, new Set(broken), step), { name: step });
+    return consumeOn(() => consume(store, consumer, { leaseMs: 100 }));
   },
 
   /** Is killed on its way while it handles a letter again. */
@@ -32,10 +28,7 @@ export const deadLetterScripts: Readonly<Record<string, Script>> = {
     const { kind, step, broken } = argsOf<Death>(args);
     const store = await open({}, (real) => crashingWithLetter(real, step, die));
     const handle = crashingHandler(handlerFor(store, new Set(broken), step), step, die);
-    const { kind: end } = await consume(store, patient(kind, handle, { name: step }), {
-      leaseMs: 100,
-      deadLettersOnly: true,
-    });
-    return end;
+    const consumer = patient(kind, handle, { name: step });
+    return consumeOn(() => consume(store, consumer, { leaseMs: 100, deadLettersOnly: true }));
   },
 };

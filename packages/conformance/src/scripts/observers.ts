@@ -1,5 +1,5 @@
 import { type ClaimStep, crashingAtClaim, observer, telling } from "../observers.ts";
-import { argsOf, type Script } from "../script.ts";
+import { argsOf, consumeOn, type Script } from "../script.ts";
 
 /** The other database that has the events, if it is another one. */
 interface Elsewhere {
@@ -24,6 +24,6 @@ export const observerScripts: Readonly<Record<string, Script>> = {
     const store = await open({}, (real) => crashingAtClaim(real, step, die));
     const log = config === undefined ? store : await open({}, undefined, config);
     const claiming = observer(() => undefined, { name: step, dedupe: "claim", claimMs: 100, concurrency: 1 });
-    await consume(store, claiming, { log, leaseMs: 100 });
+    return consumeOn(() => consume(store, claiming, { log, leaseMs: 100 }));
   },
 };

@@ -2,7 +2,7 @@ import type { SagaContext } from "@tidemark/core";
 import { account } from "../events.ts";
 import { type CrashStep, crashingAt } from "../faults.ts";
 import { follow, type OrderEvent, orders, type TrailState } from "../sagas.ts";
-import { argsOf, type Script } from "../script.ts";
+import { argsOf, consumeOn, type Script } from "../script.ts";
 
 export const sagaScripts: Readonly<Record<string, Script>> = {
   /** Follows orders in batches of two, and is killed on the way of its second batch. */
@@ -21,6 +21,6 @@ export const sagaScripts: Readonly<Record<string, Script>> = {
       if (step === "after-effect") crash();
       return follow(event, state);
     };
-    return consume(store, orders(handle, { name: step }), { log, fetchSize: 2, leaseMs: 100 });
+    return consumeOn(() => consume(store, orders(handle, { name: step }), { log, fetchSize: 2, leaseMs: 100 }));
   },
 };
