@@ -38,8 +38,9 @@ const folders = ["packages", "examples"]
 
 export default defineConfig({
   test: {
-    // Most of the time a law waits for a lock, a timer or another process, and not for the processor.
-    maxWorkers: Math.max(4, availableParallelism()),
+    // Most of the time a law waits for a lock, a timer or another process, and not for the processor. But what runs beside
+    // it must not make it late for its leases.
+    maxWorkers: Math.max(3, availableParallelism()),
     reporters: ["default", ...jsonReport(), reminder],
     projects: folders.map((folder) => {
       const name = nameOf(folder);

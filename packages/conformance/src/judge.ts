@@ -11,12 +11,12 @@ export type Verdict =
   | { readonly kind: "broken"; readonly how: string }
   | { readonly kind: "error"; readonly error: unknown };
 
-const DEFAULT_TIMEOUT_MS = 120_000;
+const DEFAULT_TIMEOUT_MS = 240_000;
 
 export interface JudgeOptions {
   /** Runs the law against this broken store instead of the real one. */
   readonly tooth?: Tooth | undefined;
-  /** Default 120 000. A law that takes longer is broken: something hangs. */
+  /** Default 240 000. A law that takes longer is broken: something hangs. */
   readonly timeoutMs?: number | undefined;
 }
 

@@ -26,7 +26,7 @@ export const consumingScripts: Readonly<Record<string, Script>> = {
       await applyFor(step)(event, context);
       if (step === "after-effect") crash();
     };
-    return consumeOn(() => consume(store, projector(handle, { name: step }), { log, fetchSize: 2, leaseMs: 100 }));
+    return consumeOn(() => consume(store, projector(handle, { name: step }), { log, fetchSize: 2, leaseMs: 300 }));
   },
 
   /** Consumes a little at a time, so that others have their turn, until everything up to a position is handled. */

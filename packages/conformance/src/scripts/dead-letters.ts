@@ -20,7 +20,7 @@ export const deadLetterScripts: Readonly<Record<string, Script>> = {
     const { kind, step, broken } = argsOf<Death>(args);
     const store = await open({}, (real) => crashingWithLetter(real, step, die));
     const consumer = patient(kind, handlerFor(store, new Set(broken), step), { name: step });
-    return consumeOn(() => consume(store, consumer, { leaseMs: 100 }));
+    return consumeOn(() => consume(store, consumer, { leaseMs: 300 }));
   },
 
   /** Is killed on its way while it handles a letter again. */
@@ -29,6 +29,6 @@ export const deadLetterScripts: Readonly<Record<string, Script>> = {
     const store = await open({}, (real) => crashingWithLetter(real, step, die));
     const handle = crashingHandler(handlerFor(store, new Set(broken), step), step, die);
     const consumer = patient(kind, handle, { name: step });
-    return consumeOn(() => consume(store, consumer, { leaseMs: 100, deadLettersOnly: true }));
+    return consumeOn(() => consume(store, consumer, { leaseMs: 300, deadLettersOnly: true }));
   },
 };

@@ -15,7 +15,7 @@ export const observerScripts: Readonly<Record<string, Script>> = {
     const handle = async ({ data }: { readonly data: { readonly amount: number } }): Promise<void> => {
       if (held.includes(data.amount)) await hear("never");
     };
-    await consume(store, observer(handle), { log, leaseMs: 100 });
+    await consume(store, observer(handle), { log, leaseMs: 300 });
   },
 
   /** Observes one event after the other with claims, and is killed on the way of the second. */
@@ -24,6 +24,6 @@ export const observerScripts: Readonly<Record<string, Script>> = {
     const store = await open({}, (real) => crashingAtClaim(real, step, die));
     const log = config === undefined ? store : await open({}, undefined, config);
     const claiming = observer(() => undefined, { name: step, dedupe: "claim", claimMs: 100, concurrency: 1 });
-    return consumeOn(() => consume(store, claiming, { log, leaseMs: 100 }));
+    return consumeOn(() => consume(store, claiming, { log, leaseMs: 300 }));
   },
 };

@@ -21,6 +21,6 @@ export const sagaScripts: Readonly<Record<string, Script>> = {
       if (step === "after-effect") crash();
       return follow(event, state);
     };
-    return consumeOn(() => consume(store, orders(handle, { name: step }), { log, fetchSize: 2, leaseMs: 100 }));
+    return consumeOn(() => consume(store, orders(handle, { name: step }), { log, fetchSize: 2, leaseMs: 300 }));
   },
 };
