@@ -87,7 +87,8 @@ const written: readonly SceneLaw[] = [
       await declare(store, ORDERS, { segments: 2, start: { position: second } });
       await store.consumers.declare(SECOND, { kind: "projector", segments: 2, start: { position: second } });
       const zone = await enter(store, ORDERS, { segment: 1 });
-      await zone.commit(() => store.head());
+      const head = await store.head();
+      await zone.commit(() => head);
       await zone.leave();
       await refusesUnchanged({ store, reason: "positions", versions: { from: 1, to: 2 } });
     },
