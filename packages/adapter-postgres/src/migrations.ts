@@ -114,6 +114,31 @@ const MIGRATIONS: readonly Migration[] = [
       create trigger register before insert on tidemark.event for each statement execute function tidemark.register();
       alter table tidemark.event enable always trigger register;
 
+      -- The frontier, or a lower one where it would show a part of an append: of events that one statement has inserted, some
+      -- below and some above. The mark may have been read in the midst of it, as may what somebody else has registered. Who
+      -- inserts at the same time interleaves, so what is lower may cut the next one, and is looked at again.
+      create function tidemark.between_appends(frontier bigint) returns bigint language plpgsql volatile
+      set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
+      declare
+        lower bigint;
+      begin
+        for round in 1 .. 100 loop
+          exit when not exists (select from tidemark.event where position > frontier);
+          select min(below.position) - 1 into lower
+          from (
+            select xmin as transaction, cmin as statement from tidemark.event
+            where position > frontier order by position limit 256
+          ) above
+          join (
+            select position, xmin as transaction, cmin as statement from tidemark.event
+            where position <= frontier order by position desc limit 256
+          ) below using (transaction, statement);
+          exit when lower is null;
+          frontier := lower;
+        end loop;
+        return frontier;
+      end $$;
+
       -- The position up to which nothing can appear any more that is not visible to a snapshot taken from now on. The
       -- order of the steps matters: first the mark, then who is registered; whoever took a position below the mark and
       -- is not among those registered has ended before, visibly. Docs: decisions, order.
@@ -139,7 +164,7 @@ const MIGRATIONS: readonly Migration[] = [
           from pg_locks
           where locktype = 'advisory' and objsubid = 1 and granted and classid::bigint >> 16 = store.tag
             and database = (select oid from pg_database where datname = current_database());
-        return least(high, low);
+        return tidemark.between_appends(least(high, low));
       end $$;
 
       -- Before COMMIT, in the same round trip: whether this still is the transaction that was lent.

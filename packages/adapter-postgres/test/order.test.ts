@@ -56,6 +56,34 @@ describeWithServer("postgres", (server) => {
       expect(await reader.poll()).toEqual([...range(50).map((n) => `raw@${n}`), "a@1"]);
     });
 
+    test("by one statement are never shown in part, not even when somebody registers in the midst of it", async () => {
+      const [store, tool, other] = [await open(), await connect(), await connect()];
+      const reader = follow(store);
+      const inserting = tool.query(
+        `insert into ${schemaName}.event (context, aggregate_type, aggregate_id, version, bucket, event_id, event_type,
+           data, metadata, occurred_on)
+         select 'default', 'order', 'raw', n, $1, 'raw-' || n, 'placed', '{}', '{}', 0
+         from (select n, pg_sleep(0.1) from generate_series(1, 6) n) slow`,
+        [bucketOf(raw("raw"))],
+      );
+      const watcher = await connect();
+      await until(async () => {
+        const { rows } = await watcher.query<{ readonly last_value: string }>(
+          `select last_value from ${schemaName}.event_position where is_called`,
+        );
+        return Number(rows[0]?.last_value ?? 0) >= 2;
+      });
+      await other.query("begin");
+      await within(store, other, (store) => store.append(placed("a")));
+      await inserting;
+      // What the other has registered lies between the first and the last of them.
+      expect(await reader.poll()).toEqual([]);
+      await other.query("commit");
+      const seen = await reader.poll();
+      expect(seen.toSorted()).toEqual(["a@1", ...range(6).map((n) => `raw@${n}`)]);
+      expect(seen.at(-1)).toBe("raw@6");
+    });
+
     const expectations = { any: "any", exists: "exists", "the version": 2 } as const;
     test.each(Object.entries(expectations))(
       "are followed by the next version where %s is expected",
