@@ -73,7 +73,7 @@ export const changing: readonly WorkerLaw[] = [
       const hired = [await yard.hire({ consumers }), await yard.hire({ consumers })];
       await eventually("The new version is there", () => yard.store.consumers.get({ name: "book", version: 2 }));
       let isDecided = false;
-      const promotion = promoteWhenEqual(yard.store, "book", { from: 1, to: 2, pauseMs: 5_000 }).finally(
+      const promotion = promoteWhenEqual(yard.store, "book", { from: 1, to: 2, pauseMs: 15_000 }).finally(
         () => (isDecided = true),
       );
       promotion.catch(() => undefined);
@@ -82,7 +82,7 @@ export const changing: readonly WorkerLaw[] = [
         await fill(yard.store, amount + 20, amount + 1);
         amount += 20;
       } while (!isDecided && amount < 5_000);
-      await promotion;
+      await promotion.catch((error: unknown) => assert.fail(`The new version is not promoted: ${String(error)}`));
       await fill(yard.store, amount + 60, amount + 1);
       await eventually("The new version has caught up", () => isCaughtUp(yard.store, "book", 2));
       await isExactlyOnce(yard.store, yard.store, "book", 2);
