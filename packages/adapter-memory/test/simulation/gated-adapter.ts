@@ -2,8 +2,8 @@ import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import { type Position, TidemarkError } from "@tidemark/core";
 import type { Adapter, Fence, LetterPort, TransactionPort } from "@tidemark/core/spi";
 import type { Dice } from "./dice.ts";
-import type { Referee } from "./referee.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
+import type { Witness } from "./witness.ts";
 
 /** A fence that held, and when. */
 export interface FenceHeld extends Fence {
@@ -14,7 +14,7 @@ export interface Gate {
   readonly process: Process;
   readonly scheduler: Scheduler;
   readonly dice: Dice;
-  readonly referee: Referee;
+  readonly referee: Witness;
   /** How probable it is that a call fails before it was carried out, and as probable again that its answer is lost. */
   readonly faults: () => number;
 }

@@ -6,6 +6,7 @@ import type { FenceHeld } from "./gated-adapter.ts";
 import { aggregateLabel, type Plan } from "./plan.ts";
 import type { Poison } from "./poison.ts";
 import type { Process } from "./scheduler.ts";
+import type { Witness } from "./witness.ts";
 
 interface Lease {
   readonly process: Process;
@@ -23,7 +24,7 @@ interface Claim {
  * Watches what is really done to the database, and says what must not be. It reads by itself, without taking turns, so
  * that looking changes nothing.
  */
-export class Referee {
+export class Referee implements Witness {
   readonly violations: string[] = [];
   /** The checkpoint that each consumer was declared at. */
   readonly starts: Map<string, Position> = new Map();
@@ -90,7 +91,6 @@ export class Referee {
     lease.left = true;
   }
 
-  /** Called right before the commit of a transaction whose fence held. */
   fenceCommits(process: Process, { key: { name }, token, from, to, leaseMs, at }: FenceHeld): void {
     const lease = this.#leases.get(name);
     if (lease === undefined || lease.token !== token || lease.left) {
@@ -102,7 +102,6 @@ export class Referee {
     this.#checkpoints.set(name, to);
   }
 
-  /** A transaction that commits has removed a letter, for which it had read that it is to be removed. */
   gaveUp(consumer: string, position: Position): void {
     this.givenUp.add(`${consumer}/${position}`);
   }
@@ -158,7 +157,7 @@ export class Referee {
   }
 
   /** Whether an event may be without an effect: an operator gave it up, or it failed as often as a policy of skipping allows. */
-  mayBeMissing(plan: Plan, position: Position): boolean {
+  mayBeMissing(plan: Pick<Plan, "name" | "failure">, position: Position): boolean {
     if (this.givenUp.has(`${plan.name}/${position}`)) return true;
     return plan.failure.then === "skip" && this.#poison.failures(plan.name, position) >= plan.failure.attempts;
   }

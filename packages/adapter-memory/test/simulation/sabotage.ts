@@ -81,7 +81,7 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
 
 type ChangePort = (port: TransactionPort, adapter: Adapter<MemoryTransaction>) => Partial<TransactionPort>;
 
-function withPort(change: ChangePort): Sabotage {
+export function withPort(change: ChangePort): Sabotage {
   return (adapter) => ({
     ...adapter,
     within: (tx) => {

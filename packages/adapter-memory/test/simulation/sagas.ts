@@ -11,7 +11,9 @@ import {
 } from "@tidemark/core";
 import { dataOf, effectsOf } from "./plan.ts";
 import type { Process } from "./scheduler.ts";
-import type { World } from "./world.ts";
+import type { Witness } from "./witness.ts";
+import type { Referee } from "./referee.ts";
+import type { SimulatedWorld } from "./world.ts";
 
 /** What a saga remembers: the same as its effects say, because both are written together. */
 export interface SagaData {
@@ -24,6 +26,10 @@ export interface SagaEffects {
   readonly applied: readonly string[];
   readonly woken: number;
   readonly ended: boolean;
+}
+
+interface SagaWorld extends SimulatedWorld {
+  readonly referee: Witness & Pick<Referee, "letters">;
 }
 
 interface SagaPart {
@@ -40,7 +46,7 @@ type State = SagaState<SagaData>;
  * Each saga appends an event for each event that it gets, and asks once to be woken.
  */
 export function makeSaga(
-  world: World,
+  world: SagaWorld,
   process: Process,
   { name, failure, start }: SagaPart,
 ): SagaConsumer<MemoryTransaction> {

@@ -1,5 +1,6 @@
 import { consumeAgainAndAgain, consumeToTheEnd } from "./consuming.ts";
 import { planConsumers } from "./consumers.ts";
+import { disturb, untilNothingRuns } from "./unrest.ts";
 import { operate } from "./operators.ts";
 import { judge } from "./verdict.ts";
 import { type SimulationOptions, World } from "./world.ts";
@@ -39,7 +40,7 @@ async function chaos(world: World): Promise<void> {
   const unrest = dice.pick([0, 0.005, 0.02, 0.05]);
   for (let count = dice.between(1, 3); count > 0; count--) await startProcess(world);
   while (scheduler.steps < end && referee.violations.length === 0) {
-    if (dice.chance(unrest)) await disturb(world);
+    if (dice.chance(unrest)) await disturb(world, () => startProcess(world));
     if (!(await scheduler.step())) return;
     if (scheduler.steps % 100 === 0) await referee.checkLetters(world.plans);
   }
@@ -61,28 +62,6 @@ async function startProcess(world: World): Promise<void> {
   });
 }
 
-async function disturb(world: World): Promise<void> {
-  const { dice, scheduler } = world;
-  const running = world.running;
-  const process = running.length === 0 ? undefined : dice.pick(running);
-  switch (dice.pick(["crash", "pause", "leap", "leap"] as const)) {
-    case "crash":
-      if (process === undefined || world.processes.length > MOST_PROCESSES) return;
-      scheduler.crash(process);
-      return startProcess(world);
-    case "pause":
-      if (process === undefined) return;
-      scheduler.note(process, "PAUSE");
-      process.pausedUntil = scheduler.time.now + dice.between(10, 500);
-      return;
-    case "leap":
-      scheduler.note(scheduler.current, "LEAP");
-      world.leap(dice.between(1, 500));
-  }
-}
-
-const MOST_PROCESSES = 20;
-
 async function comeToRest(world: World): Promise<void> {
   const { dice, scheduler } = world;
   world.resting = true;
@@ -96,17 +75,3 @@ async function comeToRest(world: World): Promise<void> {
   await world.runProcess((process, store) => consumeToTheEnd(world, process, store));
   await untilNothingRuns(world);
 }
-
-async function untilNothingRuns(world: World): Promise<void> {
-  const { scheduler, referee } = world;
-  const limit = scheduler.steps + MOST_STEPS;
-  while (world.running.length > 0 && referee.violations.length === 0) {
-    const goesOn = await scheduler.step();
-    if (world.running.length === 0) return;
-    const names = world.running.map(({ name }) => name).join(", ");
-    if (!goesOn) referee.violation(`hangs: ${names} wait for nothing`);
-    else if (scheduler.steps > limit) referee.violation(`does not come to rest: ${names}`);
-  }
-}
-
-const MOST_STEPS = 100_000;

@@ -3,13 +3,14 @@ import type { StoredEvent } from "@tidemark/core/spi";
 import { aggregateKey } from "@tidemark/core/spi";
 import { aggregateLabel, effectsOf, type Plan } from "./plan.ts";
 import type { SagaData, SagaEffects } from "./sagas.ts";
-import type { World } from "./world.ts";
+import type { SimulatedWorld, World } from "./world.ts";
+import type { Witness } from "./witness.ts";
+import type { Referee } from "./referee.ts";
 
 /** Compares what is there in the end with a model that is computed from the log. */
 export async function judge(world: World): Promise<void> {
   const log = await readLog(world);
-  checkVersions(world, log);
-  checkAttempts(world, log);
+  checkLog(world, log);
   for (const plan of world.plans) {
     const start = world.referee.starts.get(plan.name) ?? 0n;
     const events = log.filter((event) => event.position > start && plan.inScope(toPlain(event)));
@@ -19,13 +20,19 @@ export async function judge(world: World): Promise<void> {
   }
 }
 
-async function readLog({ adapter }: World): Promise<readonly StoredEvent[]> {
+export async function readLog({ adapter }: SimulatedWorld): Promise<readonly StoredEvent[]> {
   const scope = { contexts: [], aggregateTypes: [], eventTypes: [], segment: 0, segments: 1 };
   return (await adapter.readAll({ after: 0n as Position, bytes: Number.MAX_SAFE_INTEGER, limit: 10_000, scope }, {}))
     .events;
 }
 
-function checkVersions({ referee }: World, log: readonly StoredEvent[]): void {
+/** Whether the log is what the writers made it. */
+export function checkLog(world: SimulatedWorld, log: readonly StoredEvent[]): void {
+  checkVersions(world, log);
+  checkAttempts(world, log);
+}
+
+function checkVersions({ referee }: SimulatedWorld, log: readonly StoredEvent[]): void {
   const heads = new Map<string, number>();
   let last = 0n;
   for (const { ref, version, position } of log) {
@@ -39,7 +46,7 @@ function checkVersions({ referee }: World, log: readonly StoredEvent[]): void {
 }
 
 /** Appended together means there together, and once; what was acknowledged is there, what was refused is not. */
-function checkAttempts({ referee, attempts }: World, log: readonly StoredEvent[]): void {
+function checkAttempts({ referee, attempts }: SimulatedWorld, log: readonly StoredEvent[]): void {
   const counts = new Map<string, number>();
   for (const { id } of log) counts.set(id, (counts.get(id) ?? 0) + 1);
   for (const { ids, outcome } of attempts) {
@@ -79,9 +86,14 @@ function checkObserver({ referee }: World, plan: Plan, events: readonly StoredEv
   }
 }
 
-async function checkSaga(
-  world: World,
-  plan: Plan,
+/** A world whose referee knows which events may be without an effect. */
+interface JudgedWorld extends SimulatedWorld {
+  readonly referee: Witness & Pick<Referee, "mayBeMissing">;
+}
+
+export async function checkSaga(
+  world: JudgedWorld,
+  plan: Pick<Plan, "name" | "failure" | "concerns">,
   events: readonly StoredEvent[],
   log: readonly StoredEvent[],
 ): Promise<void> {
@@ -118,7 +130,13 @@ async function checkSaga(
   }
 }
 
-function checkState({ referee }: World, { name }: Plan, effect: SagaEffects, data: SagaData, version: number): void {
+function checkState(
+  { referee }: SimulatedWorld,
+  { name }: Pick<Plan, "name">,
+  effect: SagaEffects,
+  data: SagaData,
+  version: number,
+): void {
   const [is, should] = [JSON.stringify(data), JSON.stringify({ applied: effect.applied, woken: effect.woken })];
   if (is !== should) referee.violation(`atomic: a saga of ${name} has the state ${is}, its effects are ${should}`);
   if (effect.woken !== 1) referee.violation(`deadlines: a saga of ${name} was woken ${effect.woken} times`);
@@ -130,6 +148,6 @@ function isAscending(positions: readonly string[]): boolean {
   return positions.every((position, index) => index === 0 || BigInt(positions[index - 1] ?? "0") < BigInt(position));
 }
 
-function toPlain({ ref, type }: StoredEvent): Parameters<Plan["inScope"]>[0] {
+export function toPlain({ ref, type }: StoredEvent): Parameters<Plan["inScope"]>[0] {
   return { aggregate: ref, type };
 }

@@ -12,6 +12,7 @@ import type { Plan } from "./plan.ts";
 import { Poison } from "./poison.ts";
 import { Referee } from "./referee.ts";
 import { Process, Scheduler } from "./scheduler.ts";
+import type { Witness } from "./witness.ts";
 
 /** What a writer tried to append together, and what it was told about it. */
 export interface Attempt {
@@ -30,25 +31,24 @@ export interface SimulationOptions {
   readonly sabotage?: Sabotage | undefined;
   /** Whether every step is written down: slow, and wanted for a failing seed only. */
   readonly traces?: boolean | undefined;
+  /** How many appends the writers try in all, at most. */
+  readonly mostAppends?: number | undefined;
 }
 
-/** Everything that a seed determines. */
-export class World {
+/** A database in virtual time, with processes that work on it. */
+export abstract class SimulatedWorld {
+  abstract readonly referee: Witness;
   readonly dice: Dice;
   readonly scheduler: Scheduler;
   readonly database: MemoryDatabase;
   readonly adapter: Adapter<MemoryTransaction>;
   readonly poison: Poison;
-  readonly referee: Referee;
-  readonly plans: Plan[] = [];
   readonly processes: Process[] = [];
   /** How many appends the writers try in all. */
   readonly appends: number;
   readonly attempts: Attempt[] = [];
   /** Events that failed on a saga, by `consumer/saga id`. */
   readonly failedOnSaga: Map<string, Set<bigint>> = new Map();
-  /** Whether operators take back what they asked: then what waits may have to be asked for again. */
-  readonly cancels: boolean;
   lastId = 0;
   /** No more chaos: everything that runs comes to its end. */
   resting = false;
@@ -58,7 +58,7 @@ export class World {
   readonly #sabotaged: Adapter<MemoryTransaction>;
   readonly #running = new Map<Process, number>();
 
-  constructor(seed: number, { sabotage = (adapter) => adapter, traces = false }: SimulationOptions) {
+  constructor(seed: number, { sabotage = (adapter) => adapter, traces = false, mostAppends = 30 }: SimulationOptions) {
     const dice = new Dice(seed);
     this.dice = dice;
     this.scheduler = new Scheduler(dice, new Process("root"), traces);
@@ -66,10 +66,8 @@ export class World {
     this.adapter = createMemoryAdapter({ database: this.database });
     this.#sabotaged = sabotage(this.adapter, this.database, dice);
     this.poison = new Poison(dice);
-    this.cancels = dice.chance(0.5);
-    this.referee = new Referee(this.database, this.adapter, this.poison, () => this.clock(), this.cancels);
     this.faults = dice.pick([0, 0, 0.002, 0.01]);
-    this.appends = dice.between(5, 30);
+    this.appends = dice.between(5, mostAppends);
   }
 
   /** The database's. */
@@ -88,13 +86,24 @@ export class World {
     this.poison.strike(consumer, event.position);
   }
 
+  /** What the processes have of the database, where the referee has to hear of more than the gate tells. */
+  protected watched(adapter: Adapter<MemoryTransaction>): Adapter<MemoryTransaction> {
+    return adapter;
+  }
+
   /** Runs `work` in a new process, counted as running until it is done or crashes. */
   async runProcess(work: (process: Process, store: Store<MemoryTransaction>) => Promise<void>): Promise<void> {
     const process = new Process(`process ${this.processes.length + 1}`);
     const { dice, scheduler, referee } = this;
     this.processes.push(process);
     this.#running.set(process, 1);
-    const adapter = gateAdapter(this.#sabotaged, { process, scheduler, dice, referee, faults: () => this.faults });
+    const adapter = gateAdapter(this.watched(this.#sabotaged), {
+      process,
+      scheduler,
+      dice,
+      referee,
+      faults: () => this.faults,
+    });
     const run = async (): Promise<void> => {
       try {
         await work(process, await openStore(adapter, { retry: { minDelayMs: 1, maxDelayMs: 20, attempts: 3 } }));
@@ -111,6 +120,20 @@ export class World {
   /** Processes that have something to do. */
   get running(): readonly Process[] {
     return [...this.#running.keys()].filter((process) => !process.crashed);
+  }
+}
+
+/** Everything that a seed determines. */
+export class World extends SimulatedWorld {
+  readonly referee: Referee;
+  readonly plans: Plan[] = [];
+  /** Whether operators take back what they asked: then what waits may have to be asked for again. */
+  readonly cancels: boolean;
+
+  constructor(seed: number, options: SimulationOptions) {
+    super(seed, options);
+    this.cancels = this.dice.chance(0.5);
+    this.referee = new Referee(this.database, this.adapter, this.poison, () => this.clock(), this.cancels);
   }
 }
 

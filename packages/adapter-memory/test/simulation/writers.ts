@@ -1,11 +1,11 @@
 import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import { type AppendRequest, isTidemarkError, type Store } from "@tidemark/core";
-import { type Attempt, pause, type World } from "./world.ts";
+import { type Attempt, pause, type SimulatedWorld } from "./world.ts";
 
 class RolledBack extends Error {}
 
 /** Appends at random until the world has enough events. */
-export async function write(world: World, store: Store<MemoryTransaction>): Promise<void> {
+export async function write(world: SimulatedWorld, store: Store<MemoryTransaction>): Promise<void> {
   const { dice } = world;
   while (!world.resting && world.attempts.length < world.appends) {
     await pause(dice.between(0, dice.pick([2, 100])));
@@ -33,7 +33,7 @@ const directly: Append = async (store, requests) => {
   }
 };
 
-function inTransaction({ dice }: World, rollsBack: boolean): Append {
+function inTransaction({ dice }: SimulatedWorld, rollsBack: boolean): Append {
   return async (store, requests) => {
     const retry = dice.pick(["never", "transient"] as const);
     try {
@@ -56,7 +56,7 @@ function told(error: unknown): Attempt["outcome"] {
   return isTidemarkError(error, "UNAVAILABLE") ? "unknown" : "nothing";
 }
 
-function someRequests(world: World): readonly AppendRequest[] {
+function someRequests(world: SimulatedWorld): readonly AppendRequest[] {
   const { dice } = world;
   const count = dice.chance(0.3) ? 2 : 1;
   const first = dice.between(1, AGGREGATES);

@@ -22,8 +22,8 @@ export interface ReplayParts<Tx> {
 
 /**
  * Carries out what operators asked for dead letters: the oldest first, each in one transaction that handles the event,
- * removes the letter and sets free what waited behind it. A letter with an older one in any of its sequences waits for
- * that one, its mark stays. Failure parks it again, without its mark. True when anything was carried out.
+ * removes the letter and sets free what waited behind it. A letter with an older one in any of its sequences, as they are
+ * by now, waits for that one, its mark stays. Failure parks it again, without its mark. True when anything was carried out.
  */
 export async function replayLetters<Tx>(parts: ReplayParts<Tx>): Promise<boolean> {
   const { store, work, outlook } = parts;
@@ -84,7 +84,9 @@ async function carryOut<Tx>(
   const { deadLetters } = records;
   const letter = await deadLetters.get(key, event.position, {});
   if (letter?.request === undefined) return false;
-  const inTheWay = await deadLetters.parked(key, letter.sequences, event.position, {});
+  // A saga may be there now that was not when it was parked, and an older letter may be of that one.
+  const more = letter.request === "retry" ? await work.moreSequences(event, records) : [];
+  const inTheWay = await deadLetters.parked(key, [...new Set([...letter.sequences, ...more])], event.position, {});
   if (inTheWay.length > 0) return false;
   await deadLetters.remove(key, event.position, {});
   if (letter.request === "retry") {
