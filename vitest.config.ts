@@ -33,7 +33,7 @@ const servers: Readonly<Record<string, readonly string[]>> = {
 /** Every workspace with a test folder is a project, named as its package is. */
 const folders = ["packages", "examples"]
   .flatMap((parent) => readdirSync(join(root, parent)).map((name) => join(parent, name)))
-  .concat("test-servers", "tooling")
+  .concat("simulation", "test-servers", "tooling")
   .filter((folder) => existsSync(join(root, folder, "test")) && existsSync(join(root, folder, "package.json")));
 
 export default defineConfig({

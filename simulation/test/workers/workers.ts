@@ -1,8 +1,8 @@
 import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import { isTidemarkError, isTransient, type Store } from "@tidemark/core";
 import { createWorker, type Worker, type WorkerOptions } from "@tidemark/worker";
-import type { Process } from "../../../adapter-memory/test/simulation/scheduler.ts";
-import { pause } from "../../../adapter-memory/test/simulation/world.ts";
+import type { Process } from "../memory/scheduler.ts";
+import { pause } from "../memory/world.ts";
 import type { World } from "./world.ts";
 
 /** One worker after another, each of which drains some day, until the world rests. */

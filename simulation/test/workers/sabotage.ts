@@ -1,9 +1,9 @@
 import { override } from "@tidemark/conformance";
 import type { Position } from "@tidemark/core";
 import type { SegmentKey } from "@tidemark/core/spi";
-import { SABOTAGES as BROKEN_ADAPTERS, withPort } from "../../../adapter-memory/test/simulation/sabotage.ts";
-import type { Sabotage } from "../../../adapter-memory/test/simulation/world.ts";
-import { seeing, withConsumers } from "../laws/lies.ts";
+import { SABOTAGES as BROKEN_ADAPTERS, withPort } from "../memory/sabotage.ts";
+import type { Sabotage } from "../memory/world.ts";
+import { seeing, withConsumers } from "../../../packages/worker/test/laws/lies.ts";
 import type { WorkerSimulationOptions } from "./world.ts";
 
 /** What is broken in one way each, below the worker or in what it is told: the simulation has to notice every one. */

@@ -1,6 +1,6 @@
 import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import { type ErrorCode, isTidemarkError, isTransient, type Store } from "@tidemark/core";
-import { pause } from "../../../adapter-memory/test/simulation/world.ts";
+import { pause } from "../memory/world.ts";
 import { promoteWhenEqual } from "@tidemark/worker";
 import type { Plan } from "./plan.ts";
 import type { World } from "./world.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { realNow } from "../../adapter-memory/test/simulation/virtual-time.ts";
-import { SABOTAGES } from "./simulation/sabotage.ts";
-import { simulate } from "./simulation/simulate.ts";
+import { realNow } from "./memory/virtual-time.ts";
+import { SABOTAGES } from "./workers/sabotage.ts";
+import { simulate } from "./workers/simulate.ts";
 
 /*
  * Workers that come and go, resegmentations and promotions, in virtual time.

@@ -1,5 +1,5 @@
-import { effectsOf, aggregateLabel } from "../../../adapter-memory/test/simulation/plan.ts";
-import { checkLog, checkSaga, readLog, toPlain } from "../../../adapter-memory/test/simulation/verdict.ts";
+import { effectsOf, aggregateLabel } from "../memory/plan.ts";
+import { checkLog, checkSaga, readLog, toPlain } from "../memory/verdict.ts";
 import type { StoredEvent } from "@tidemark/core/spi";
 import { type Effect, labelOf, type Plan } from "./plan.ts";
 import type { World } from "./world.ts";

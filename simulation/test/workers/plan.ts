@@ -1,6 +1,6 @@
 import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import type { AnyConsumer, FailurePolicy, RecordedEvent } from "@tidemark/core";
-import type { Process } from "../../../adapter-memory/test/simulation/scheduler.ts";
+import type { Process } from "../memory/scheduler.ts";
 
 /** A consumer of the simulated world, of which there may be a second version. */
 export interface Plan {

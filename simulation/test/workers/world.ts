@@ -1,7 +1,7 @@
 import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import type { Store } from "@tidemark/core";
 import type { Adapter } from "@tidemark/core/spi";
-import { SimulatedWorld, type SimulationOptions } from "../../../adapter-memory/test/simulation/world.ts";
+import { SimulatedWorld, type SimulationOptions } from "../memory/world.ts";
 import type { Plan } from "./plan.ts";
 import { Warden } from "./warden.ts";
 

@@ -1,8 +1,8 @@
 import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import { defineObserver, defineProjector, type RecordedEvent, type TransactionalContext } from "@tidemark/core";
-import type { Dice } from "../../../adapter-memory/test/simulation/dice.ts";
-import { aggregateLabel, effectsOf } from "../../../adapter-memory/test/simulation/plan.ts";
-import { makeSaga } from "../../../adapter-memory/test/simulation/sagas.ts";
+import type { Dice } from "../memory/dice.ts";
+import { aggregateLabel, effectsOf } from "../memory/plan.ts";
+import { makeSaga } from "../memory/sagas.ts";
 import { type Effect, labelOf, type Plan } from "./plan.ts";
 import type { World } from "./world.ts";
 

@@ -1,10 +1,10 @@
 import type { MemoryDatabase, MemoryTransaction } from "@tidemark/adapter-memory";
 import { bucketOf, type ConsumerKey, type Position, type RecordedEvent, segmentOf } from "@tidemark/core";
 import type { Adapter, ConsumerRow, LetterRow, SegmentKey, TransactionPort } from "@tidemark/core/spi";
-import type { FenceHeld } from "../../../adapter-memory/test/simulation/gated-adapter.ts";
-import { aggregateLabel } from "../../../adapter-memory/test/simulation/plan.ts";
-import type { Process } from "../../../adapter-memory/test/simulation/scheduler.ts";
-import type { Witness } from "../../../adapter-memory/test/simulation/witness.ts";
+import type { FenceHeld } from "../memory/gated-adapter.ts";
+import { aggregateLabel } from "../memory/plan.ts";
+import type { Process } from "../memory/scheduler.ts";
+import type { Witness } from "../memory/witness.ts";
 import { labelOf, type Plan } from "./plan.ts";
 
 /** A zone that a process has entered and not left, whether it knows that it has lost it or not. */

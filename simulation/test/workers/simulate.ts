@@ -1,8 +1,8 @@
 import type { MemoryTransaction } from "@tidemark/adapter-memory";
 import type { Store } from "@tidemark/core";
-import { disturb, untilNothingRuns } from "../../../adapter-memory/test/simulation/unrest.ts";
-import { pause } from "../../../adapter-memory/test/simulation/world.ts";
-import { write } from "../../../adapter-memory/test/simulation/writers.ts";
+import { disturb, untilNothingRuns } from "../memory/unrest.ts";
+import { pause } from "../memory/world.ts";
+import { write } from "../memory/writers.ts";
 import { planConsumers } from "./consumers.ts";
 import { operate } from "./operators.ts";
 import type { Warden } from "./warden.ts";

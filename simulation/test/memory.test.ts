@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { SABOTAGES } from "./simulation/sabotage.ts";
-import { simulate } from "./simulation/simulate.ts";
-import { realNow } from "./simulation/virtual-time.ts";
+import { SABOTAGES } from "./memory/sabotage.ts";
+import { simulate } from "./memory/simulate.ts";
+import { realNow } from "./memory/virtual-time.ts";
 
 /*
  * TIDEMARK_SIMULATION_SEED=7 runs one world and tells every step of it if it fails;
