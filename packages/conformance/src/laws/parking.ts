@@ -32,6 +32,7 @@ import {
   freesNothing,
   holdsNothingBack,
   keepsSequences,
+  looksForOldSequences,
   losesLetters,
   parksAfterwards,
   parksForEveryone,
@@ -324,6 +325,28 @@ const sagas: readonly WardLaw[] = [
       await log.append(steps("paid:payment=9"));
       await consume(store, process(broken));
       assert.deepEqual(await waiting(store), ["step", "paid"]);
+    },
+  },
+  {
+    name: "replay/saga-born-since",
+    promise: "A letter that is replayed waits behind the older ones of every saga that it finds by then.",
+    kinds: ["saga"],
+    tooth: looksForOldSequences,
+    check: async ({ store, log, consume }) => {
+      const broken = new Set(["start", "begin"]);
+      await log.append(steps("start:order=1,payment=9", "step:order=1", "begin:payment=9"));
+      await consume(store, process(broken));
+      assert.deepEqual(await waiting(store), ["start", "step", "begin"]);
+      broken.clear();
+      broken.add("step");
+      await store.deadLetters.retry(ORDERS, "all");
+      await consume(store, process(broken));
+      // The saga that "start" has begun is found by "begin" as well, and "step" is before it there.
+      assert.deepEqual([await waiting(store), await trails(store)], [["step", "begin"], ["start"]]);
+      broken.clear();
+      await store.deadLetters.retry(ORDERS, "all");
+      await consume(store, process(broken));
+      assert.deepEqual(await trails(store), ["start step begin"]);
     },
   },
 ];

@@ -121,6 +121,17 @@ export const keepsSequences: Tooth = letterPort(
   }),
 );
 
+export const looksForOldSequences: Tooth = letterPort(
+  "lets a letter wait behind those of the sequences only that it was parked with",
+  (port) => ({
+    parked: async (consumer, sequences, before, op) => {
+      const own = before === undefined ? undefined : await port.get(consumer, before, op);
+      const known = sequences.filter((sequence) => own?.sequences.includes(sequence) ?? true);
+      return port.parked(consumer, known, before, op);
+    },
+  }),
+);
+
 export const losesLetters: Tooth = letterPort("goes on when a letter could not be written", (port) => ({
   park: async (consumer, letters, op) => {
     await port.park(consumer, letters, op).catch(() => undefined);
