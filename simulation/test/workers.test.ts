@@ -1,17 +1,11 @@
-import { expect, test } from "vitest";
+import { test } from "vitest";
 import { realNow } from "./memory/virtual-time.ts";
 import { SABOTAGES } from "./workers/sabotage.ts";
 import { simulate } from "./workers/simulate.ts";
+import { expectNoticed, expectSameTwice, failWith, seedsOf } from "./seeds.ts";
 
-/*
- * Workers that come and go, resegmentations and promotions, in virtual time.
- * TIDEMARK_SIMULATION_SEED=7 runs one world and tells every step of it if it fails;
- * TIDEMARK_SIMULATION_SEEDS=10000 runs that many, from TIDEMARK_SIMULATION_FIRST on.
- */
-const one = process.env["TIDEMARK_SIMULATION_SEED"];
-const count = Number(process.env["TIDEMARK_SIMULATION_SEEDS"] ?? 35);
-const first = Number(process.env["TIDEMARK_SIMULATION_FIRST"] ?? 1);
-const seeds = one === undefined ? Array.from({ length: count }, (_, index) => first + index) : [Number(one)];
+/* Workers that come and go, resegmentations and promotions, in virtual time. The seeds: seeds.ts. */
+const seeds = seedsOf(35);
 const TIMEOUT_MS = 3_600_000;
 
 test(
@@ -22,7 +16,7 @@ test(
     const sum = { steps: 0, resegmented: 0, promoted: 0, repeated: 0 };
     for (const seed of seeds) {
       const { steps, violations, counts } = await simulate(seed);
-      if (violations.length > 0) expect.fail(await describeFailure(seed));
+      if (violations.length > 0) await failWith(seed, simulate);
       sum.steps += steps;
       sum.resegmented += counts.resegmented;
       sum.promoted += counts.promoted;
@@ -37,30 +31,12 @@ test(
   },
 );
 
-test("a seed determines everything that happens among workers", { timeout: TIMEOUT_MS }, async () => {
-  for (const seed of [first, first + 1, first + 2]) {
-    const [once, again] = [await simulate(seed, { traces: true }), await simulate(seed, { traces: true })];
-    expect(again).toEqual(once);
-  }
-});
+test("a seed determines everything that happens among workers", { timeout: TIMEOUT_MS }, () =>
+  expectSameTwice(simulate),
+);
 
 test.each(Object.entries(SABOTAGES))(
   "the simulation of workers notices when %s",
   { timeout: TIMEOUT_MS },
-  async (_name, sabotage) => {
-    for (let seed = 1; seed <= ENOUGH_SEEDS; seed++) {
-      if ((await simulate(seed, sabotage)).violations.length > 0) return;
-    }
-    expect.fail(`It did not in ${ENOUGH_SEEDS} worlds.`);
-  },
+  (_name, sabotage) => expectNoticed((seed) => simulate(seed, sabotage)),
 );
-
-const ENOUGH_SEEDS = 300;
-
-/** A seed runs the same way again, so its steps are written down only now. */
-async function describeFailure(seed: number): Promise<string> {
-  const { violations, trace } = await simulate(seed, { traces: true });
-  const steps = one === undefined ? trace.slice(-30) : trace;
-  const advice = `Seed ${seed} fails. Run it alone, with all of its steps, by TIDEMARK_SIMULATION_SEED=${seed}.`;
-  return [advice, ...violations, "What happened last:", ...steps].join("\n");
-}
