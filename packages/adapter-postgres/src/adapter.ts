@@ -11,7 +11,7 @@ import { invalidArgument, notOpen } from "./errors.ts";
 import type { Lent } from "./lent.ts";
 import { createLayoutRecords } from "./layouts.ts";
 import { createMemberRecords } from "./members.ts";
-import { checkLog, migrate, needsMigration, readLog } from "./migrations.ts";
+import { checkLog, migrate, needsMigration, readLog } from "./schema.ts";
 import { type PostgresOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { readAggregatePage, readFrontierHolders, readHead, readLogPage, readPositionBefore, Told } from "./read.ts";
 import { createSagaReader } from "./sagas.ts";

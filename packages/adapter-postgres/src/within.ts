@@ -8,7 +8,7 @@ import { createLetterPort } from "./dead-letters.ts";
 import { createDeadlinePort } from "./deadlines.ts";
 import { type ErrorContext, isMissing, otherLog, transactionRequired, translate } from "./errors.ts";
 import type { Lent } from "./lent.ts";
-import { missingSchema } from "./migrations.ts";
+import { missingSchema } from "./schema.ts";
 import { readAggregatePage } from "./read.ts";
 import { createSagaPort } from "./sagas.ts";
 import type { OpenSession } from "./session.ts";

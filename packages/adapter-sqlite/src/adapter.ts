@@ -12,7 +12,7 @@ import { invalidArgument, notOpen } from "./errors.ts";
 import type { Lent } from "./lent.ts";
 import { createLayoutRecords } from "./layouts.ts";
 import { createMemberRecords } from "./members.ts";
-import { migrate, missingSchema, needsMigration } from "./migrations.ts";
+import { migrate, missingSchema, needsMigration } from "./schema.ts";
 import { type ResolvedOptions, resolveOptions, type SqliteOptions } from "./options.ts";
 import { readAggregatePage, readHead, readLogPage, readPositionBefore } from "./read.ts";
 import { createSagaReader } from "./sagas.ts";

@@ -1,20 +1,7 @@
-import { randomUUID } from "node:crypto";
-import type { TidemarkError } from "@tidemark/core";
-import type { Operation } from "@tidemark/core/spi";
-import { type Ident, isIncomplete, type Migration, schemaMismatch, type SchemaWords } from "@tidemark/sql-kit";
-import type { Connection } from "./connection.ts";
-import { emptySchema } from "./errors.ts";
-import type { Session } from "./session.ts";
-import { type Statements, withPrefix } from "./statements.ts";
-
-const SCHEMA_WORDS: SchemaWords = {
-  package: "@tidemark/adapter-sqlite",
-  missing: "There is no schema with this prefix",
-  elsewhere: "give the right file and prefix",
-};
+import type { Migration } from "@tidemark/sql-kit";
 
 /** Released migrations are never edited; a change of the schema is a new one. Written with the default prefix. */
-const MIGRATIONS: readonly Migration[] = [
+export const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
     name: "log and consumers",
@@ -181,35 +168,4 @@ const MIGRATIONS: readonly Migration[] = [
   },
 ];
 
-const SCHEMA_VERSION: number = MIGRATIONS.length;
-
-/** Whether something is missing that `migrate` adds. Throws SCHEMA_MISMATCH where it may not or cannot. Reads only. */
-export function needsMigration(connection: Connection, sql: Statements, schema: "migrate" | "check"): boolean {
-  return isIncomplete(storedVersion(connection, sql), SCHEMA_VERSION, schema, SCHEMA_WORDS);
-}
-
-/** Applies what is missing, each migration in a transaction of its own that first looks whether it is still missing. */
-export async function migrate(writer: Session, sql: Statements, prefix: Ident, op: Operation): Promise<void> {
-  for (const migration of MIGRATIONS) {
-    await writer.write(op, (connection) => {
-      const stored = storedVersion(connection, sql);
-      if (stored > SCHEMA_VERSION) throw schemaMismatch(stored, SCHEMA_VERSION, SCHEMA_WORDS);
-      if (stored >= migration.version) return;
-      connection.db.exec(withPrefix(migration.sql, prefix));
-      if (migration.version === 1) connection.run(sql.insertLog, randomUUID());
-      connection.run(sql.recordMigration, migration.version, migration.name);
-    });
-  }
-}
-
-/** The schema is not there. */
-export function missingSchema(): TidemarkError<"SCHEMA_MISMATCH"> {
-  return schemaMismatch(0, SCHEMA_VERSION, SCHEMA_WORDS);
-}
-
-function storedVersion(connection: Connection, sql: Statements): number {
-  if (connection.get(sql.schemaTable) === undefined) return 0;
-  const stored = connection.number(sql.schemaVersion);
-  if (stored === 0) throw emptySchema(SCHEMA_VERSION);
-  return stored;
-}
+export const SCHEMA_VERSION: number = MIGRATIONS.length;
