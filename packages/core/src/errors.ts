@@ -14,6 +14,15 @@ export interface ErrorDetails {
   readonly VERSION_CONFLICT: { readonly aggregate: AggregateRef; readonly expected: Expected; readonly actual: number };
   /** Some of the event ids are already used in this aggregate by other events, or not all of them in this order. */
   readonly KNOWN_EVENT_IDS: { readonly aggregate: AggregateRef; readonly ids: readonly string[] };
+  /** The actor has another state with this vector. */
+  readonly SNAPSHOT_CONFLICT: { readonly actorType: string; readonly systemId: string; readonly vector: string };
+  /** The actor has siblings, and a snapshot does not say which snapshot it was made from. */
+  readonly ANCESTOR_AMBIGUOUS: {
+    readonly actorType: string;
+    readonly systemId: string;
+    /** The siblings' vectors. */
+    readonly heads: readonly string[];
+  };
   /** What is stored cannot be decoded. */
   readonly UNREADABLE: { readonly position: Position | undefined };
   /** The database cannot be reached. Transient. */

@@ -1,3 +1,18 @@
+export type { ActorInput, ActorInspection, ActorStore, ActorStoreOptions, ActorStores } from "./actor/actor-store.ts";
+export type { Anomaly, OnAnomaly } from "./actor/anomaly.ts";
+export type {
+  EventStore,
+  EventStoreOptions,
+  EventStores,
+  EventStream,
+  EventStreamOptions,
+  StoredEvents,
+} from "./actor/event-store.ts";
+export { heal, type Healing, type HealingSources, type HealOptions } from "./actor/healing.ts";
+export type { Identities } from "./actor/identities.ts";
+export type { ActorEvent, PackInput } from "./actor/pack.ts";
+export type { ActorState, Snapshot } from "./actor/snapshot.ts";
+export type { SnapshotLink } from "./adapter/snapshots.ts";
 export type { Capabilities } from "./adapter/capabilities.ts";
 export type { ConsumerKey, ConsumerKind, Layout } from "./adapter/consumers.ts";
 export type { Operation } from "./adapter/operation.ts";
@@ -112,4 +127,6 @@ export {
 } from "./values/aggregate.ts";
 export { createFlakeGenerator, type FlakeGenerator, type FlakeOptions, flakeTime } from "./values/flake.ts";
 export { type Limits, LIMITS } from "./values/limits.ts";
+export * as vectorClock from "./values/vector-clock.ts";
+export type { VectorClock, VectorInput, VectorOrder } from "./values/vector-clock.ts";
 export { formatPosition, parsePosition, type Position, START, toPosition } from "./values/position.ts";

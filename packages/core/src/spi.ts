@@ -2,6 +2,9 @@
  * What an adapter implements and what helps it: for authors of adapters. Start at {@link Adapter}; read
  * `@tidemark/adapter-memory` beside it; run `@tidemark/conformance` until it is green.
  */
+export { findSharedVector, inspectLinks, type LinkInspection, type Walk, walkChain } from "./actor/ancestry.ts";
+export type { LinkAnomaly } from "./actor/anomaly.ts";
+export { planSnapshot, type SnapshotPlan } from "./actor/plan-snapshot.ts";
 export type { Adapter, OpenedLog, SegmentState, TransactionPort } from "./adapter/adapter.ts";
 export type {
   AppendedPart,
@@ -42,10 +45,20 @@ export type {
   LetterRow,
   NewLetter,
 } from "./adapter/dead-letters.ts";
+export type { IdentityPort, IdentityReader } from "./adapter/identities.ts";
 export type { MemberRecords } from "./adapter/members.ts";
 export type { Operation } from "./adapter/operation.ts";
 export { type BatchPlan, type BatchState, type KnownEvent, planBatch, type PlannedRow } from "./adapter/plan.ts";
-export type { AggregateQuery, LogPage, LogQuery, LogScope } from "./adapter/reads.ts";
+export {
+  type LayoutPlan,
+  type LayoutRequestPlan,
+  type NextGeneration,
+  planLayout,
+  planLayoutRequest,
+} from "./adapter/plan-layout.ts";
+export { planPromotion, type PromotionPlan } from "./adapter/plan-promotion.ts";
+export type { PackPort } from "./adapter/packs.ts";
+export type { AggregateQuery, EventIdQuery, LogPage, LogQuery, LogScope } from "./adapter/reads.ts";
 export type {
   Association,
   DeadlinePort,
@@ -55,6 +68,16 @@ export type {
   SagaReader,
   SagaRow,
 } from "./adapter/sagas.ts";
+export type {
+  ActorRef,
+  SnapshotChange,
+  SnapshotLink,
+  SnapshotPort,
+  SnapshotReader,
+  SnapshotRow,
+  SnapshotState,
+} from "./adapter/snapshots.ts";
+export { got } from "./store/requests.ts";
 export { abortable, aborted, sleep, throwIfAborted } from "./store/timing.ts";
 export { aggregateKey } from "./values/aggregate.ts";
 export { compareBytes } from "./values/text.ts";

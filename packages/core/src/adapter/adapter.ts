@@ -6,9 +6,12 @@ import type { CompletionPort } from "./completions.ts";
 import type { ConsumerRecords, Fence, SegmentKey, ZoneRecords } from "./consumers.ts";
 import type { LetterPort, LetterRecords } from "./dead-letters.ts";
 import type { FrontierHolderRow } from "./frontier.ts";
+import type { IdentityPort } from "./identities.ts";
 import type { MemberRecords } from "./members.ts";
 import type { Operation } from "./operation.ts";
-import type { AggregateQuery, LogPage, LogQuery } from "./reads.ts";
+import type { PackPort } from "./packs.ts";
+import type { AggregateQuery, EventIdQuery, LogPage, LogQuery } from "./reads.ts";
+import type { SnapshotPort } from "./snapshots.ts";
 import type { DeadlinePort, DeadlineReader, SagaPort, SagaReader } from "./sagas.ts";
 
 /**
@@ -38,9 +41,15 @@ export interface Adapter<Tx> {
    * aggregates of the units that it is given, taken in one sorted order; what needs no stored events may be decided by
    * other means, with the same outcome. When it rejects, any of the units may have been committed: core repeats the
    * batch where that may help, and they come back as repeated.
+   *
+   * Core has so many of them under way at once and no more, and counts one until its promise is settled. So it settles
+   * when whatever it has taken is free again, also where the signal has fired; whoever has called the store is told at once
+   * by core. What was not written when the signal fired is not written afterwards.
    */
   appendBatch(units: readonly AppendUnit[], op: AppendOperation): Promise<readonly AppendOutcome[]>;
   readAggregate(query: AggregateQuery, op: Operation): Promise<readonly StoredEvent[]>;
+  /** By an index, however long the aggregate is: reads what it returns, and what its bounds of time leave out. */
+  readEventsById(query: EventIdQuery, op: Operation): Promise<readonly StoredEvent[]>;
   readAll(query: LogQuery, op: Operation): Promise<LogPage>;
   /** The tidemark: the position of the last committed event at or below the frontier; 0 for an empty log. */
   head(op: Operation): Promise<Position>;
@@ -67,6 +76,9 @@ export interface Adapter<Tx> {
   readonly deadLetters: LetterRecords;
   readonly claims: ClaimRecords;
   readonly members: MemberRecords;
+  readonly snapshots: SnapshotPort;
+  readonly identities: IdentityPort;
+  readonly packs: PackPort;
 
   /** Calls `wake` after appends of other processes, late or spuriously at will. Only with capability `wakeups`. */
   listen?(wake: () => void): () => void;
@@ -92,6 +104,8 @@ export interface TransactionPort {
   appendBatch(units: readonly AppendUnit[], op: AppendOperation): Promise<readonly AppendOutcome[]>;
   /** Sees what this transaction has appended. */
   readAggregate(query: AggregateQuery, op: Operation): Promise<readonly StoredEvent[]>;
+  /** As `Adapter.readEventsById`; sees what this transaction has appended. */
+  readEventsById(query: EventIdQuery, op: Operation): Promise<readonly StoredEvent[]>;
   /** The segment's row as this transaction sees it. */
   segment(key: SegmentKey, op: Operation): Promise<SegmentState | undefined>;
   /**
@@ -103,6 +117,9 @@ export interface TransactionPort {
   readonly deadlines: DeadlinePort;
   readonly deadLetters: LetterPort;
   readonly completions: CompletionPort;
+  readonly snapshots: SnapshotPort;
+  readonly identities: IdentityPort;
+  readonly packs: PackPort;
 }
 
 export interface SegmentState {

@@ -63,6 +63,11 @@ export interface AppendOperation extends Operation {
   /** Core's comparison of content, see `Codec.same`. */
   readonly sameContent: (stored: EventContent, given: EventContent) => boolean;
   /**
+   * When it fires, an append that still waits for somebody's lock may go on waiting, so long as it is not settled before
+   * its connection is free and writes nothing any more: see `Adapter.appendBatch`.
+   */
+  readonly signal?: AbortSignal | undefined;
+  /**
    * What to do about an aggregate that another transaction has locked: wait for it, or leave the unit undecided with
    * the outcome `busy`, so that its neighbours do not wait. Adapters without such locks never answer `busy`.
    */

@@ -121,7 +121,8 @@ export interface ConsumerRecords {
   reset(key: ConsumerKey, position: Position, op: Operation): Promise<"done" | "held" | "unknown">;
   /**
    * Asks for another layout, or takes the request back when `layout` is undefined. `other`: another number of segments
-   * was asked for before; that stands. `unknown`: not declared. Asking for the same again changes nothing.
+   * was asked for before; that stands. `unknown`: not declared. Asking for the same again changes nothing. Decide with
+   * `planLayoutRequest`.
    */
   requestLayout(key: ConsumerKey, layout: Layout | undefined, op: Operation): Promise<"done" | "other" | "unknown">;
   /**
@@ -132,13 +133,14 @@ export interface ConsumerRecords {
    *
    * `held` while a lease runs. `not-drained` while a segment stands elsewhere; where one has gone past the position,
    * which it may until its holder has learned of it, that becomes the position of all. `none`: nothing is asked for.
+   * Decide with `planLayout`.
    */
   applyLayout(key: ConsumerKey, op: Operation): Promise<"done" | "held" | "not-drained" | "none" | "unknown">;
   /**
    * Puts version `to` of a consumer in the place of version `from`, in one transaction with all segments of both locked:
    * raises their tokens and ends their leases, so that both holders are fenced; `to` is active and enabled, `from` neither.
    * Completions of `from` are copied to the same segments of `to`. Held or not: what is under way on either is not
-   * committed. Changes nothing unless it is `done`.
+   * committed. Changes nothing unless it is `done`. Decide with `planPromotion`.
    */
   promote(name: string, from: number, to: number, op: Operation): Promise<Promotion>;
   /**

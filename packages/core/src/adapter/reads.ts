@@ -9,6 +9,26 @@ export interface AggregateQuery {
   readonly to: number;
   readonly direction: "forward" | "backward";
   readonly limit: number;
+  /**
+   * The page ends with the event that brings its data and metadata to this many bytes, or characters, of which one is up
+   * to three bytes. At least one event.
+   */
+  readonly bytes: number;
+}
+
+/** A page of one aggregate's events by id, ascending by bytes, whatever the order in which they were appended. */
+export interface EventIdQuery {
+  readonly ref: AggregateRef;
+  /** Strictly after; the empty text is before all. */
+  readonly after: string;
+  /** Inclusive; undefined for no bound. */
+  readonly until: string | undefined;
+  /** Bounds of `occurredOn` in milliseconds since 1970, inclusive; undefined for no bound. */
+  readonly from: number | undefined;
+  readonly to: number | undefined;
+  readonly limit: number;
+  /** As of `AggregateQuery`. */
+  readonly bytes: number;
 }
 
 /** A scope with nothing left to default: an empty list filters nothing. */

@@ -72,12 +72,20 @@ export class ObserverCycle<Tx> {
       while (this.#ending === undefined) await this.#guard(() => this.#turn());
       this.#lanes.clear();
       while (this.#lanes.unfinished > 0) await this.#lanes.change();
-      const keepError = this.#ending.kind === "stopped";
-      if (this.#ending.kind !== "zone-lost") await this.#guard(() => this.#progress.record({ keepError }));
+      if (this.#ending.kind !== "zone-lost") await this.#recordTheRest();
       return this.#result();
     } finally {
       this.#unlink();
     }
+  }
+
+  /** What stays unrecorded is done again: the caller has to know, however the cycle was to end. */
+  #recordTheRest(): Promise<void> {
+    const record = (): Promise<void> => this.#progress.record({ keepError: this.#ending?.kind === "stopped" });
+    return this.#guard(record, (error) => {
+      // An event that has to be mended is told of all the same; the position beside it is the recorded one.
+      if (this.#ending?.kind !== "stopped" && this.#ending?.kind !== "failed") this.#ending = { kind: "failed", error };
+    });
   }
 
   /** Reads a page and gives out its events; or waits for handlers, when enough are under way. */
@@ -94,11 +102,14 @@ export class ObserverCycle<Tx> {
     if (this.#begun >= maxEvents || this.#progress.ahead >= Math.max(MOST_AHEAD, maxInFlight)) return this.#getDone();
     // What was read before anyone said where to stop is got done: the place to stop then moves there.
     if (this.#outlook.isReached(this.#progress.read)) return this.#getDone();
+    // What handlers appended while the page was read need not be in it: only what is read while none runs is the end.
+    const quiet = this.#lanes.unfinished === 0;
     const page = await this.#read(Math.min(maxInFlight - this.#lanes.unfinished, maxEvents - this.#begun));
     if (page === undefined) return;
     const parked = await this.#progress.add(page);
     if (page.events.length === 0) {
       if (this.#lanes.unfinished > 0) return this.#waitForNews();
+      if (!quiet) return;
       const isReached = this.#outlook.isReached(zone.position);
       if (zone.position === page.next) this.#endBy({ kind: isReached ? "until" : "caught-up" });
       return;
@@ -256,8 +267,11 @@ export class ObserverCycle<Tx> {
     this.#lanes.clear();
   }
 
-  /** Runs a step of the cycle itself; what fails for a transient reason is tried again. */
-  async #guard(step: () => Promise<void>): Promise<void> {
+  /** Runs a step of the cycle itself; what fails for a transient reason is tried again, then given up. */
+  async #guard(
+    step: () => Promise<void>,
+    giveUp: (error: unknown) => void = (error) => this.#endBy({ kind: "failed", error }),
+  ): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await step();
@@ -269,9 +283,11 @@ export class ObserverCycle<Tx> {
           this.#progress.giveUpParking();
           // Whatever else ends the cycle, it has not got as far as it seemed.
           this.#ending = { kind: "stopped", error };
-          return this.#lanes.clear();
+          this.#lanes.clear();
+          // What is done beside the letters is recorded without them.
+          continue;
         }
-        if (!isTransient(error) || attempt >= TRANSIENT_RETRY.attempts) return this.#endBy({ kind: "failed", error });
+        if (!isTransient(error) || attempt >= TRANSIENT_RETRY.attempts) return giveUp(error);
         await sleep(backoff(attempt, TRANSIENT_RETRY), this.#signal).catch(() => undefined);
       }
     }

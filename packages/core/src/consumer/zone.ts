@@ -261,13 +261,13 @@ export class HeldZone<Tx> implements Zone<Tx> {
   }
 
   async #renew(): Promise<void> {
-    const { adapter, key, token, leaseMs, takeoverIsImpossible } = this.#parts;
-    const unconfirmedFor = performance.now() - this.#confirmedAt;
     if (this.#renewing) {
-      // An answer is outstanding. Past the lease it must be taken for a loss, unless nobody could have taken over.
-      if (unconfirmedFor > leaseMs && !takeoverIsImpossible()) this.#lose();
+      // Timers run before sockets are read: after a stall of this process the answer may be there and not seen yet.
+      if (this.#isUnanswered()) setImmediate(() => this.#loseUnlessAnswered());
       return;
     }
+    const { adapter, key, token, leaseMs } = this.#parts;
+    const unconfirmedFor = performance.now() - this.#confirmedAt;
     this.#renewing = true;
     const askedAt = performance.now();
     try {
@@ -279,6 +279,20 @@ export class HeldZone<Tx> implements Zone<Tx> {
     } finally {
       this.#renewing = false;
     }
+  }
+
+  /** An answer is outstanding. Past the lease it must be taken for a loss, unless nobody could have taken over. */
+  #isUnanswered(): boolean {
+    const { leaseMs, takeoverIsImpossible } = this.#parts;
+    return this.#renewing && performance.now() - this.#confirmedAt > leaseMs && !takeoverIsImpossible();
+  }
+
+  /** Once what had come in by the tick has been read. */
+  #loseUnlessAnswered(): void {
+    if (this.#left !== undefined || this.#lost.signal.aborted) return;
+    if (this.#isUnanswered()) this.#lose();
+    // The answer is as old as the stall was long: asked again at once, not at the next tick.
+    else void this.#renew();
   }
 
   #check(): void {

@@ -9,7 +9,7 @@ export interface OpenTransaction {
   /** Names what it blocks where transactions block more than aggregates; see `OpenedLog.locks`. */
   readonly locks: string;
   readonly isOpen: () => boolean;
-  /** The aggregates that it has appended to, and so has locked. */
+  /** Keys of what it has locked: the aggregates that it has appended to, the actors that it has stored. */
   readonly locked: Set<string>;
 }
 
@@ -40,8 +40,8 @@ export interface Intent {
   readonly locks: string;
   readonly lending: Lending;
   readonly writes: boolean;
-  /** Keys of the aggregates that the call has to lock. */
-  readonly aggregates: readonly string[];
+  /** Keys of the aggregates and actors that the call has to lock. */
+  readonly keys: readonly string[];
 }
 
 /** Throws WOULD_DEADLOCK when the call would wait for a transaction that its own caller holds open. */
@@ -52,7 +52,7 @@ export function refuseToWaitForOneself(intent: Intent): void {
   const blocked = open.some(
     (transaction) =>
       (blocks && transaction.locks === intent.locks) ||
-      (transaction.logId === intent.logId && intent.aggregates.some((key) => transaction.locked.has(key))),
+      (transaction.logId === intent.logId && intent.keys.some((key) => transaction.locked.has(key))),
   );
   if (!blocked) return;
   throw new TidemarkError(

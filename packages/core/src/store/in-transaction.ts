@@ -1,3 +1,6 @@
+import { createActorStores } from "../actor/actor-store.ts";
+import type { ActorAccess } from "../actor/access.ts";
+import { createEventStores } from "../actor/event-store.ts";
 import type { TransactionPort } from "../adapter/adapter.ts";
 import type { AppendOperation, AppendOutcome } from "../adapter/append.ts";
 import type { Operation } from "../adapter/operation.ts";
@@ -7,7 +10,7 @@ import type { AggregateRef } from "../values/aggregate.ts";
 import type { Codec } from "../codec.ts";
 import { type OpenTransaction, enterInside } from "./ambient.ts";
 import { streamAggregate } from "./read-aggregate.ts";
-import { describe, type Preparation, type PreparedAppend, prepareAppend } from "./requests.ts";
+import { describe, type Preparation, type PreparedAppend, prepareAppend, skipKnown } from "./requests.ts";
 import type { StoreInTransaction } from "./store.ts";
 
 export interface InTransaction extends StoreInTransaction {
@@ -45,8 +48,37 @@ export function createInTransaction(parts: TransactionParts): InTransaction {
     return results ?? [];
   }
 
+  const access: ActorAccess = {
+    snapshots: port.snapshots,
+    identities: port.identities,
+    packs: port.packs,
+    codec: parts.codec,
+    ids: parts.preparation.ids,
+    enter: () => enterInside(open),
+    read: async (_name, _op, work) => {
+      parts.check();
+      return work();
+    },
+    write: async (_name, keys, work) => {
+      parts.check();
+      for (const key of keys) open.locked.add(key);
+      return work();
+    },
+    readEventsById: async (query, op) => {
+      parts.check();
+      return port.readEventsById(query, op);
+    },
+    appendMissing: async (request, op) => {
+      parts.check();
+      const [results] = await appendPrepared([skipKnown(prepareAppend([request], parts.preparation))], op);
+      return onlyResult(results ?? []);
+    },
+  };
+
   return {
     appendPrepared,
+    actorStores: createActorStores(access),
+    eventStores: createEventStores(access),
     // Not async: the mark on the calling context must be set before the first await.
     append: (request, op) => {
       enterInside(open);
@@ -82,7 +114,7 @@ export function toResults(append: PreparedAppend, outcome: AppendOutcome | undef
     case "conflict":
       throw versionConflict(partAt(parts, outcome.part), outcome.actual);
     case "known-ids":
-      throw knownIds(partAt(parts, outcome.part).ref, outcome.ids);
+      throw knownIds(partAt(parts, outcome.part).ref, outcome.ids, append.unit.known);
     case "busy":
       throw new TypeError("The adapter answered busy to an append that was to wait.");
   }
@@ -121,11 +153,22 @@ function versionConflict(part: Part, actual: number): TidemarkError<"VERSION_CON
   );
 }
 
-function knownIds(ref: AggregateRef, ids: readonly string[]): TidemarkError<"KNOWN_EVENT_IDS"> {
+function knownIds(
+  ref: AggregateRef,
+  ids: readonly string[],
+  known: PreparedAppend["unit"]["known"],
+): TidemarkError<"KNOWN_EVENT_IDS"> {
+  const advice =
+    known === "skip"
+      ? "with another type or other data. Nothing was written. What is stored never changes: mint new ids for new events."
+      : "with other content or in another order or grouping. Nothing was written. To retry an append repeat it exactly; " +
+        "for new events mint new ids.";
   return new TidemarkError(
     "KNOWN_EVENT_IDS",
-    `${describe(ref)} already has ${ids.length} of these event ids, with other content or in another order or grouping. ` +
-      "Nothing was written. To retry an append repeat it exactly; for new events mint new ids.",
-    { aggregate: ref, ids },
+    `${describe(ref)} already has ${ids.length} of these event ids, ${advice}`,
+    {
+      aggregate: ref,
+      ids,
+    },
   );
 }

@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import type { ActorAccess } from "../actor/access.ts";
+import { type ActorStores, createActorStores } from "../actor/actor-store.ts";
+import { createEventStores, type EventStores } from "../actor/event-store.ts";
 import type { Adapter, OpenedLog, TransactionPort } from "../adapter/adapter.ts";
 import type { AppendOperation, AppendOutcome } from "../adapter/append.ts";
 import type { Capabilities } from "../adapter/capabilities.ts";
@@ -26,7 +29,15 @@ import { createInTransaction, type InTransaction, onlyResult, toResults, transac
 import { Lifetime } from "./lifetime.ts";
 import { positive, type ResolvedStoreOptions, resolvePoll, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import { decodeEvent, streamAggregate } from "./read-aggregate.ts";
-import { checkText, invalid, type Preparation, type PreparedAppend, prepareAppend, resolveScope } from "./requests.ts";
+import {
+  checkText,
+  invalid,
+  type Preparation,
+  type PreparedAppend,
+  prepareAppend,
+  resolveScope,
+  skipKnown,
+} from "./requests.ts";
 import type {
   FrontierHolder,
   Page,
@@ -69,6 +80,8 @@ class OpenedStore<Tx> implements Store<Tx> {
   readonly deadLetters: DeadLetters;
   readonly claims: Claims;
   readonly members: Members;
+  readonly actorStores: ActorStores;
+  readonly eventStores: EventStores;
   readonly deadlines: Deadlines;
   readonly codec: Codec;
   /** What a transaction of ours blocks. */
@@ -110,6 +123,9 @@ class OpenedStore<Tx> implements Store<Tx> {
     this.deadLetters = createDeadLetters(adapter.deadLetters, codec, call);
     this.claims = createClaims(adapter.claims, call);
     this.members = createMembers(adapter.members, call);
+    const access = this.#actorAccess();
+    this.actorStores = createActorStores(access);
+    this.eventStores = createEventStores(access);
     this.consumers = createConsumers({
       adapter,
       log: this,
@@ -261,7 +277,7 @@ class OpenedStore<Tx> implements Store<Tx> {
       logId: this.logId,
       locks: this.#locks,
       lending: "blocks-all",
-      aggregates: [],
+      keys: [],
     });
     await this.#lifetime.close(async () => {
       this.#stopListening?.();
@@ -273,6 +289,25 @@ class OpenedStore<Tx> implements Store<Tx> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #actorAccess(): ActorAccess {
+    const adapter = this.#adapter;
+    return {
+      snapshots: adapter.snapshots,
+      identities: adapter.identities,
+      packs: adapter.packs,
+      codec: this.codec,
+      ids: this.#options.ids,
+      enter: () => undefined,
+      read: (name, op, work) => this.#read(name, op, work),
+      write: (name, keys, work) => this.#record(name, true, work, keys),
+      readEventsById: (query, op) => this.#read("eventStore.read", op, () => adapter.readEventsById(query, op)),
+      appendMissing: async (request, op) => {
+        const prepared = skipKnown(this.#prepare("eventStore.storeEvents", [request], op));
+        return onlyResult(toResults(prepared, await this.#submit(prepared, op)));
+      },
+    };
   }
 
   #prepare(call: string, requests: readonly AppendRequest[], { signal }: Operation): PreparedAppend {
@@ -293,15 +328,15 @@ class OpenedStore<Tx> implements Store<Tx> {
   }
 
   /** Every call on the store: refused when closed, refused when it would wait for its own caller, counted for close. */
-  async #call<T>(name: string, writes: boolean, work: () => Promise<T>): Promise<T> {
+  async #call<T>(name: string, writes: boolean, work: () => Promise<T>, keys: readonly string[] = []): Promise<T> {
     this.#lifetime.check();
-    this.#refuseInside(name, writes);
+    this.#refuseInside(name, writes, keys);
     return this.#lifetime.run(work);
   }
 
-  /** A call on consumer records. The victim of a deadlock left nothing behind, so it may simply try again. */
-  #record<T>(name: string, writes: boolean, work: () => Promise<T>): Promise<T> {
-    return this.#call(name, writes, () => this.#again(work, (error) => isTidemarkError(error, "CONTENTION")));
+  /** A call on records. The victim of a deadlock left nothing behind, so it may simply try again. */
+  #record<T>(name: string, writes: boolean, work: () => Promise<T>, keys: readonly string[] = []): Promise<T> {
+    return this.#call(name, writes, () => this.#again(work, (error) => isTidemarkError(error, "CONTENTION")), keys);
   }
 
   async #again<T>(work: () => Promise<T>, mayTryAgain: (error: unknown) => boolean, op: Operation = {}): Promise<T> {
@@ -316,9 +351,9 @@ class OpenedStore<Tx> implements Store<Tx> {
     }
   }
 
-  #refuseInside(call: string, writes: boolean, aggregates: readonly string[] = []): void {
+  #refuseInside(call: string, writes: boolean, keys: readonly string[] = []): void {
     const { lending } = this.#adapter;
-    refuseToWaitForOneself({ call, writes, aggregates, lending, logId: this.logId, locks: this.#locks });
+    refuseToWaitForOneself({ call, writes, keys, lending, logId: this.logId, locks: this.#locks });
   }
 
   #inside(port: TransactionPort, open: OpenTransaction, check: () => void): InTransaction {

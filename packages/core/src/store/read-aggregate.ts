@@ -7,16 +7,17 @@ import type { EventMetadata, RecordedEvent } from "../event.ts";
 import type { AggregateInput } from "../values/aggregate.ts";
 import { invalid, resolveAggregate } from "./requests.ts";
 import type { ReadAggregateOptions } from "./store.ts";
+import { throwIfAborted } from "./timing.ts";
 
-const FIRST_PAGE = 16;
+export const FIRST_PAGE = 16;
 const LARGEST_PAGE = 1_000;
-const PAGE_BYTES = 4 * 1024 * 1024;
+export const PAGE_BYTES: number = 4 * 1024 * 1024;
 
 type ReadPage = (query: AggregateQuery, op: Operation) => Promise<readonly StoredEvent[]>;
 
 /**
- * Pages through one aggregate. The first page is small; each next one is sized by what the events so far weighed, so
- * that memory stays bounded for small and large events alike.
+ * Pages through one aggregate. The first page is small; each next one is sized by what the events so far weighed. Small
+ * events may have large ones behind them, so a page is bounded by its bytes as well.
  */
 export async function* streamAggregate(
   aggregate: AggregateInput,
@@ -25,20 +26,22 @@ export async function* streamAggregate(
   readPage: ReadPage,
 ): AsyncGenerator<RecordedEvent, void, undefined> {
   const ref = resolveAggregate(aggregate);
-  const backward = resolveDirection(options.direction) === "backward";
+  const direction = resolveDirection(options.direction);
   let from = version("fromVersion", options.fromVersion ?? 1);
   let to = version("toVersion", options.toVersion ?? Number.MAX_SAFE_INTEGER);
   let left = options.limit === undefined ? Number.MAX_SAFE_INTEGER : version("limit", options.limit);
   let size = FIRST_PAGE;
   while (left > 0 && from <= to) {
     const limit = Math.min(size, left);
-    const query: AggregateQuery = { ref, from, to, direction: backward ? "backward" : "forward", limit };
-    const page = await readPage(query, { signal: options.signal });
-    for (const row of page) yield decodeEvent(row, codec);
+    const page = await readPage({ ref, from, to, direction, limit, bytes: PAGE_BYTES }, { signal: options.signal });
+    for (const row of page) {
+      yield decodeEvent(row, codec);
+      throwIfAborted(options.signal);
+    }
     const last = page.at(-1);
-    if (last === undefined || page.length < limit) return;
+    if (last === undefined || isShort(page, limit)) return;
     left -= page.length;
-    if (backward) to = last.version - 1;
+    if (direction === "backward") to = last.version - 1;
     else from = last.version + 1;
     size = nextSize(page);
   }
@@ -73,14 +76,24 @@ export function decodeEvent(row: StoredEvent, codec: Codec): RecordedEvent {
 }
 
 /** Metadata was checked to be an object when it was written; what a serializer made of it is the serializer's. */
-function asMetadata(decoded: unknown): EventMetadata {
+export function asMetadata(decoded: unknown): EventMetadata {
   return decoded as EventMetadata;
 }
 
-function nextSize(page: readonly StoredEvent[]): number {
-  const bytes = page.reduce((sum, row) => sum + row.data.length + row.metadata.length, 0);
-  const affordable = Math.floor(PAGE_BYTES / Math.max(1, bytes / page.length));
+/** How many events to read next, by what those of this page weighed. */
+export function nextSize(page: readonly StoredEvent[]): number {
+  const affordable = Math.floor(PAGE_BYTES / Math.max(1, charactersOf(page) / page.length));
   return Math.max(1, Math.min(affordable, page.length * 4, LARGEST_PAGE));
+}
+
+/** Full neither by its events nor by its bytes: nothing follows it. */
+export function isShort(page: readonly StoredEvent[], limit: number): boolean {
+  return page.length < limit && charactersOf(page) * 3 < PAGE_BYTES;
+}
+
+/** Of data and metadata. */
+function charactersOf(page: readonly StoredEvent[]): number {
+  return page.reduce((sum, row) => sum + row.data.length + row.metadata.length, 0);
 }
 
 function resolveDirection(direction: "forward" | "backward" = "forward"): "forward" | "backward" {

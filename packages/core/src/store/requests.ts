@@ -62,6 +62,11 @@ export function prepareAppend(requests: readonly AppendRequest[], preparation: P
   };
 }
 
+/** The same append, leaving out events that are there already instead of refusing their ids. */
+export function skipKnown(prepared: PreparedAppend): PreparedAppend {
+  return { ...prepared, unit: { ...prepared.unit, known: "skip" } };
+}
+
 /** An aggregate as it is stored. Throws INVALID_ARGUMENT or LIMIT_EXCEEDED. */
 export function resolveAggregate(input: AggregateInput): AggregateRef {
   if (typeof input !== "object" || input === null) {
@@ -77,7 +82,7 @@ export function resolveAggregate(input: AggregateInput): AggregateRef {
 /** Throws INVALID_ARGUMENT unless `value` is a non-empty text that compares by bytes everywhere, LIMIT_EXCEEDED when too long. */
 export function checkText(argument: string, limitName: keyof Limits, value: string): string {
   if (typeof value !== "string" || value === "") {
-    throw invalid(argument, `${argument} is a non-empty string, got ${value === "" ? "an empty one" : typeof value}.`);
+    throw invalid(argument, `${argument} is a non-empty string, ${got(value)}.`);
   }
   const reason = unstorable(value);
   if (reason !== undefined) throw invalid(argument, `${argument} holds ${reason}, which no database can compare.`);
@@ -88,7 +93,7 @@ export function checkText(argument: string, limitName: keyof Limits, value: stri
 /** The milliseconds of a valid Date. Throws INVALID_ARGUMENT otherwise. */
 export function checkTime(argument: string, value: Date): number {
   const time = value instanceof Date ? value.getTime() : Number.NaN;
-  if (Number.isNaN(time)) throw invalid(argument, `${argument} is a valid Date.`);
+  if (Number.isNaN(time)) throw invalid(argument, `${argument} is a valid Date, ${got(value)}. Give new Date(…).`);
   return time;
 }
 
@@ -118,14 +123,29 @@ export function invalid(argument: string, message: string): TidemarkError<"INVAL
   return new TidemarkError("INVALID_ARGUMENT", message, { argument });
 }
 
+/** For messages: what was given in place of what it has to be. Of texts and objects not what they hold, which may be data. */
+export function got(value: unknown): string {
+  if (value === undefined || value === null) return `got ${String(value)}`;
+  if (value === "") return "got an empty string";
+  if (value instanceof Date && Number.isNaN(value.getTime())) return "got an invalid Date";
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") {
+    return `got the ${typeof value} ${String(value)}`;
+  }
+  const kind = typeof value === "object" ? Object.prototype.toString.call(value).slice(8, -1) : typeof value;
+  return `got ${/^[aeiou]/i.test(kind) ? "an" : "a"} ${kind.toLowerCase()}`;
+}
+
 /** For messages: the names of an aggregate are not event data. */
 export function describe(ref: AggregateRef): string {
   const name = `${ref.type} ${JSON.stringify(ref.id)}`;
   return ref.context === DEFAULT_CONTEXT ? name : `${name} (context ${ref.context})`;
 }
 
-function encodeEvent(event: EventInput, preparation: Preparation, now: number): EventRow {
-  if (typeof event !== "object" || event === null) throw invalid("events", "An event is an object with type and data.");
+/** Checks and encodes one event; one without an id gets one, one without a time `now`. */
+export function encodeEvent(event: EventInput, preparation: Preparation, now: number): EventRow {
+  if (typeof event !== "object" || event === null) {
+    throw invalid("events", `An event is an object with type and data, ${got(event)}.`);
+  }
   const type = checkText("event.type", "eventTypeBytes", event.type);
   const id = checkText("event.id", "eventIdBytes", event.id ?? preparation.ids());
   const data = preparation.codec.encode(event.data, { kind: "event-data", type });
@@ -168,7 +188,7 @@ function texts(argument: string, limitName: keyof Limits, values: readonly strin
 }
 
 /** `Array.isArray` forgets the element type of a readonly array. */
-function isArray<T>(value: readonly T[]): boolean {
+export function isArray<T>(value: readonly T[]): boolean {
   return Array.isArray(value);
 }
 
@@ -176,7 +196,8 @@ function refuseDuplicates<T>(items: readonly T[], key: (item: T) => string, argu
   if (items.length > 1 && new Set(items.map(key)).size < items.length) throw invalid(argument, message);
 }
 
-function limit(name: keyof Limits, actual: number, advice: string): void {
+/** Throws LIMIT_EXCEEDED when `actual` is more than is allowed. */
+export function limit(name: keyof Limits, actual: number, advice: string): void {
   const allowed = LIMITS[name];
   if (actual <= allowed) return;
   throw new TidemarkError("LIMIT_EXCEEDED", `${name} is ${actual}, at most ${allowed} is allowed. ${advice}`, {

@@ -1,3 +1,5 @@
+import type { ActorStores } from "../actor/actor-store.ts";
+import type { EventStores } from "../actor/event-store.ts";
 import type { Capabilities } from "../adapter/capabilities.ts";
 import type { Operation } from "../adapter/operation.ts";
 import type { Codec } from "../codec.ts";
@@ -97,6 +99,10 @@ export interface Store<Tx> extends EventSource, AsyncDisposable {
   readonly deadLetters: DeadLetters;
   readonly claims: Claims;
   readonly members: Members;
+  /** Snapshots and ids of actors, by actor type. */
+  readonly actorStores: ActorStores;
+  /** Events of actors, by actor type: in this log. */
+  readonly eventStores: EventStores;
   /** How this store writes and reads JSON. */
   readonly codec: Codec;
 
@@ -154,4 +160,8 @@ export interface StoreInTransaction {
   appendAll(requests: readonly AppendRequest[], options?: Operation): Promise<readonly AppendResult[]>;
   /** Sees what the transaction has appended. */
   readAggregate(aggregate: AggregateInput, options?: ReadAggregateOptions): AsyncIterable<RecordedEvent>;
+  /** As outside, within the transaction. What stores or maps keeps the actor locked to its end. */
+  readonly actorStores: ActorStores;
+  /** As outside, within the transaction; storing events as {@link append}, so store them late. */
+  readonly eventStores: EventStores;
 }

@@ -10,6 +10,14 @@ export interface Limits {
   /** Property and value of a saga's association, each. */
   readonly associationBytes: number;
   readonly claimKeyBytes: number;
+  readonly snapshotIdBytes: number;
+  /** A vector clock's text. */
+  readonly vectorBytes: number;
+  /** An actor's state, as JSON text. Ids of actors are limited as those of aggregates. */
+  readonly snapshotBytes: number;
+  /** An event pack, as JSON text. */
+  readonly packBytes: number;
+  readonly eventsPerPack: number;
   /** Data and metadata of one event together, as JSON text. */
   readonly eventBytes: number;
   /** Data and metadata of all events of one `append` or `appendAll`. */
@@ -34,6 +42,11 @@ export const LIMITS: Limits = Object.freeze({
   sagaIdBytes: 200,
   associationBytes: 4_000,
   claimKeyBytes: 400,
+  snapshotIdBytes: 200,
+  vectorBytes: 4_000,
+  snapshotBytes: 8 * 1024 * 1024,
+  packBytes: 64 * 1024 * 1024,
+  eventsPerPack: 10_000,
   eventBytes: 8 * 1024 * 1024,
   appendBytes: 64 * 1024 * 1024,
   eventsPerAppend: 10_000,
