@@ -28,6 +28,16 @@ export function schemaMismatch(stored: number, needed: number, words: SchemaWord
   return new TidemarkError("SCHEMA_MISMATCH", message, { stored, needed });
 }
 
+/** The table of migrations is there, and not what a migration leaves behind. `instead`: what to give or to drop, as advice. */
+export function emptySchema(needed: number, instead: string): TidemarkError<"SCHEMA_MISMATCH"> {
+  return new TidemarkError(
+    "SCHEMA_MISMATCH",
+    "The table of migrations is there but empty, so nobody knows what else is. Restore its rows from a backup, or give " +
+      `${instead}.`,
+    { stored: 0, needed },
+  );
+}
+
 /** Whether something is missing that migrating adds. Throws SCHEMA_MISMATCH where it may not or cannot. */
 export function isIncomplete(stored: number, needed: number, schema: "migrate" | "check", words: SchemaWords): boolean {
   if (stored === needed) return false;

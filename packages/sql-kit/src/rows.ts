@@ -4,12 +4,15 @@ import type {
   ConsumerRow,
   DeadlineRow,
   ErrorState,
+  FrontierHolderRow,
   KnownEvent,
   LetterRequest,
   LetterRow,
   SagaRow,
   SegmentRow,
   SegmentState,
+  SnapshotLink,
+  SnapshotRow,
   StoredEvent,
 } from "@tidemark/core/spi";
 
@@ -54,6 +57,32 @@ export function decodeEvent(row: unknown): StoredEvent {
 export function decodeKnown(row: unknown): KnownEvent {
   const { type, data, version, position } = row as Omit<KnownEvent, "position"> & { readonly position: number };
   return { type, data, version, position: toPosition(position) };
+}
+
+/** The one number of a row, which `sql` has yielded. */
+export function decodeNumber(row: unknown, sql: string): number {
+  const value: unknown = typeof row === "object" && row !== null ? Object.values(row)[0] : undefined;
+  if (typeof value !== "number") throw new TypeError(`A number was expected of: ${sql}`);
+  return value;
+}
+
+interface HolderColumns {
+  readonly position: number;
+  readonly since: number | null;
+  readonly session: string | number | null;
+  /** Where the database knows of it. */
+  readonly application?: string | null;
+}
+
+export function decodeHolder(row: unknown): FrontierHolderRow {
+  const { position, since, session, application } = row as HolderColumns;
+  return {
+    position: toPosition(position),
+    since: since ?? undefined,
+    // One that is about to end may be listed without anything that tells who it is.
+    session: String(session ?? "unknown"),
+    application: application ?? undefined,
+  };
 }
 
 /** The one column `position` of a row; undefined for null. */
@@ -126,7 +155,9 @@ function decodeError({ error_since, error_at, error_count, error_text }: Segment
   return { since: error_since, lastAt: error_at, count: error_count, text: error_text ?? "" };
 }
 
-export function decodeSegmentState(row: unknown): SegmentState {
+/** Undefined where there is no row. */
+export function decodeSegmentState(row: unknown): SegmentState | undefined {
+  if (row === undefined) return undefined;
   const { position, token } = row as Pick<SegmentColumns, "position" | "token">;
   return { position: decodePosition(position), token: BigInt(token) };
 }
@@ -183,6 +214,46 @@ export function decodeLetter(row: unknown): LetterRow {
     lastAt: columns.last_at,
     request: columns.request ?? undefined,
   };
+}
+
+export function decodeSequence(row: unknown): string {
+  return (row as { readonly sequence: string }).sequence;
+}
+
+/** What texts of some databases cannot hold stands for something unreadable already. */
+export function storable(text: string): string {
+  return text.replaceAll(/\p{Surrogate}/gu, "\ufffd").replaceAll("\0", "\ufffd");
+}
+
+interface LinkColumns {
+  readonly vector: string;
+  readonly ancestor: string | null;
+}
+
+interface SnapshotColumns extends LinkColumns {
+  readonly snapshot_id: string;
+  readonly version: number;
+  readonly last_event_id: string | null;
+  readonly last_event_at: number | null;
+  readonly state: string;
+}
+
+export function decodeSnapshot(row: unknown): SnapshotRow {
+  const columns = row as SnapshotColumns;
+  return {
+    vector: columns.vector,
+    snapshotId: columns.snapshot_id,
+    version: columns.version,
+    ancestor: columns.ancestor ?? undefined,
+    lastEventId: columns.last_event_id ?? undefined,
+    lastEventAt: columns.last_event_at ?? undefined,
+    state: columns.state,
+  };
+}
+
+export function decodeLink(row: unknown): SnapshotLink {
+  const { vector, ancestor } = row as LinkColumns;
+  return { vector, ancestor: ancestor ?? undefined };
 }
 
 function isTrue(value: Truth): boolean {
