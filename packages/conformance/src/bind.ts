@@ -17,7 +17,9 @@ export function bindConformance<Tx>(runner: Runner, subject: Subject<Tx>, option
   const laws = (options.laws ?? allLaws).filter((law) => inapplicable(law, subject) === undefined);
   runner.describe(`${subject.name} holds`, () => {
     for (const law of laws) {
-      runner.test(`${law.id}: ${law.promise}`, async () => {
+      const deviation = options.deviations?.find((candidate) => candidate.law === law.id);
+      const said = deviation === undefined ? law.promise : `deviates until ${deviation.until}: ${deviation.why}`;
+      runner.test(`${law.id}: ${said}`, async () => {
         const finding = await checkLaw(law, subject, options.deviations);
         if (finding.kind === "fails") throw new AssertionError({ message: finding.how });
       });

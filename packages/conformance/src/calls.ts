@@ -34,6 +34,8 @@ const STORE_CALLS: {
   deadLetters: (store) => store.deadLetters.count("mine"),
   claims: (store) => store.claims.release("mine", "key", "token"),
   members: (store) => store.members.meet(["mine"], { member: "me", ms: 1 }),
+  actorStores: async (store) => (await store.actorStores.create("account")).fetch("alice"),
+  eventStores: async (store) => (await store.eventStores.create("account")).getEventsFor("alice"),
 };
 
 const CONSUMERS_CALLS: { readonly [Method in keyof Consumers]: (consumers: Consumers) => Promise<unknown> } = {

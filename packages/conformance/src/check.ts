@@ -102,7 +102,7 @@ function describe(verdict: Verdict): string {
     case "holds":
       return "the law holds.";
     case "broken":
-      return verdict.how;
+      return `${verdict.how}\n${verdict.where}`;
     case "error":
       return verdict.error instanceof Error ? (verdict.error.stack ?? verdict.error.message) : String(verdict.error);
   }

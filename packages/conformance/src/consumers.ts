@@ -28,7 +28,7 @@ export async function enter<Tx>(
 
 /** Enters a zone as soon as the lease of its holder has run out. */
 export function inherit<Tx>(store: Store<Tx>, name: string = ORDERS, options: EnterOptions = {}): Promise<Zone<Tx>> {
-  return eventually("A zone whose lease ran out can be entered", () => store.enterZone(name, options), 8_000);
+  return eventually("A zone whose lease ran out can be entered", () => store.enterZone(name, options));
 }
 
 /** Two holders of one zone: the lease of `old` ran out without its noticing, and `heir` has taken over since. */

@@ -1,4 +1,5 @@
 import assert, { AssertionError } from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { type ErrorCode, isTidemarkError, type TidemarkError } from "@tidemark/core";
 
 /** What laws say about values: `assert.strict` of Node. Its errors are what the judge takes for a broken promise. */
@@ -30,13 +31,27 @@ export async function fulfils<T>(promise: Promise<T>, promised: string): Promise
   }
 }
 
+const patience = new AsyncLocalStorage<number>();
+
+/**
+ * Runs a law that waits only this part of the time that it gives a store by itself: against one that is broken, which
+ * would be waited for in vain, nobody has to be sure that it is not just slow.
+ */
+export function withPatience<T>(part: number, work: () => T): T {
+  return patience.run(part, work);
+}
+
+function patiently(ms: number): number {
+  return ms * (patience.getStore() ?? 1);
+}
+
 /** Asks again and again until `condition` answers with something but undefined or false. Broken after `timeoutMs`. */
 export async function eventually<T>(
   promised: string,
   condition: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 15_000,
+  timeoutMs = 30_000,
 ): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
+  const deadline = performance.now() + patiently(timeoutMs);
   for (;;) {
     const answer = await condition();
     if (answer !== undefined && answer !== false) return answer;
@@ -46,11 +61,11 @@ export async function eventually<T>(
 }
 
 /** `promise` settles within `timeoutMs`, else the law is broken: something waits that must not. */
-export async function promptly<T>(promised: string, promise: Promise<T>, timeoutMs = 5_000): Promise<T> {
+export async function promptly<T>(promised: string, promise: Promise<T>, timeoutMs = 20_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const message = `${promised}: not settled within ${timeoutMs} ms.`;
-    timer = setTimeout(() => reject(new AssertionError({ message })), timeoutMs);
+    timer = setTimeout(() => reject(new AssertionError({ message })), patiently(timeoutMs));
   });
   try {
     return await Promise.race([promise, late]);

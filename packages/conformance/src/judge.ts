@@ -1,6 +1,7 @@
 import { AssertionError } from "node:assert";
 import { consume, createConsumerStateStore, openStore, runInZone, type Store } from "@tidemark/core";
 import type { Adapter } from "@tidemark/core/spi";
+import { withPatience } from "./expect.ts";
 import type { Bench, Change, Law, Site, Tooth } from "./law.ts";
 import { type Child, spawnChild } from "./processes.ts";
 import type { Subject, TestDatabase } from "./subject.ts";
@@ -8,15 +9,15 @@ import type { Subject, TestDatabase } from "./subject.ts";
 /** What became of a law. `error`: it could not be judged, because something else went wrong. */
 export type Verdict =
   | { readonly kind: "holds" }
-  | { readonly kind: "broken"; readonly how: string }
+  | { readonly kind: "broken"; readonly how: string; readonly where: string }
   | { readonly kind: "error"; readonly error: unknown };
 
-const DEFAULT_TIMEOUT_MS = 240_000;
+const DEFAULT_TIMEOUT_MS = 540_000;
 
 export interface JudgeOptions {
   /** Runs the law against this broken store instead of the real one. */
   readonly tooth?: Tooth | undefined;
-  /** Default 240 000. A law that takes longer is broken: something hangs. */
+  /** Default 540 000. A law that takes longer is broken: something hangs. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -59,10 +60,12 @@ export async function judge<Tx>(law: Law, subject: Subject<Tx>, options: JudgeOp
       stateStore: tooth?.stateStore ?? createConsumerStateStore,
       another,
     };
-    await withTimeout(law.check(bench), options.timeoutMs ?? DEFAULT_TIMEOUT_MS, law);
+    const check = (): Promise<void> => law.check(bench);
+    const checking = tooth === undefined ? check() : withPatience(PATIENCE_WITH_LIES, check);
+    await withTimeout(checking, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, law);
     return { kind: "holds" };
   } catch (error) {
-    if (error instanceof AssertionError) return { kind: "broken", how: error.message };
+    if (error instanceof AssertionError) return { kind: "broken", how: error.message, where: whereOf(error) };
     return { kind: "error", error };
   } finally {
     await Promise.all(children.map((child) => child.kill()));
@@ -72,6 +75,8 @@ export async function judge<Tx>(law: Law, subject: Subject<Tx>, options: JudgeOp
 }
 
 const CLEAN_UP_MS = 5_000;
+/** Of what a store that is not broken is given, for answers that should be there in milliseconds. */
+const PATIENCE_WITH_LIES = 0.1;
 
 function unchanged<Tx>(real: Adapter<Tx>): Adapter<Tx> {
   return real;
@@ -83,6 +88,14 @@ async function settleWithin(work: Promise<unknown>, ms: number): Promise<void> {
   await Promise.race([work, new Promise((resolve) => (timer = setTimeout(resolve, ms)))]);
   clearTimeout(timer);
 }
+
+/** Where in the law it was found: the calls that led there, without those of Node itself. */
+function whereOf({ stack = "" }: Error): string {
+  const calls = stack.split("\n").filter((line) => /^ +at /.test(line) && !/\(node:|at node:/.test(line));
+  return calls.slice(0, FEW_CALLS).join("\n");
+}
+
+const FEW_CALLS = 5;
 
 async function withTimeout(work: Promise<void>, ms: number, law: Law): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

@@ -151,7 +151,11 @@ export function telling<Tx>(real: Adapter<Tx>, tell: (positions: readonly Positi
   }));
   return override(noting, () => ({
     transaction: async (work, op) => {
-      const result = await real.transaction(work, op);
+      const result = await real.transaction((tx) => {
+        // What was written before it was rolled back is not there.
+        written.length = 0;
+        return work(tx);
+      }, op);
       tell(written.splice(0));
       return result;
     },

@@ -1,3 +1,4 @@
+import { actorScripts } from "./scripts/actors.ts";
 import { appendScripts } from "./scripts/append.ts";
 import { consumingScripts } from "./scripts/consuming.ts";
 import { deadLetterScripts } from "./scripts/dead-letters.ts";
@@ -21,5 +22,6 @@ export const scripts: Readonly<Record<string, Script>> = {
   ...observerScripts,
   ...sagaScripts,
   ...deadLetterScripts,
+  ...actorScripts,
   ...lifetimeScripts,
 };

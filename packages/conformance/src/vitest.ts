@@ -2,7 +2,7 @@ import { describe, test } from "vitest";
 import { bindConformance, bindTeeth, type ConformanceOptions, type Runner } from "./bind.ts";
 import type { Subject } from "./subject.ts";
 
-const TIMEOUT_MS = 270_000;
+const TIMEOUT_MS = 600_000;
 
 const runner: Runner = { describe, test: (name, body) => test(name, { timeout: TIMEOUT_MS }, body) };
 

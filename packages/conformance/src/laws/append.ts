@@ -35,6 +35,7 @@ import {
   comparesContentBy,
   ignoresExpected,
   ignoresTheSignalOfTransactions,
+  keepsSomeOfWhatFails,
   keepsSomeOfWhatItRefuses,
   onAppends,
   onAppendsInside,
@@ -1370,6 +1371,46 @@ export const appendLaws: readonly Law[] = [
       );
     },
     tooth: { lie: "writes the first event of what it refuses", adapter: keepsSomeOfWhatItRefuses },
+  },
+  {
+    id: "append/transaction/failure-swallowed",
+    promise:
+      "An append that fails in a transaction leaves nothing behind, also when the failure is swallowed and the transaction commits.",
+    check: async ({ open, database }) => {
+      // Half-way, with all aggregates locked: stored content cannot be compared.
+      const failing = <Tx>(adapter: Adapter<Tx>): Adapter<Tx> =>
+        onAppendsInside(adapter, (append) => (units, op) => {
+          const sameContent = (): never => {
+            throw new RangeError("This is no content.");
+          };
+          return append(units, { ...op, sameContent });
+        });
+      const store = await open({}, failing);
+      await store.append(appendOf("a", "x"));
+      const swallow = async (inside: StoreInTransaction): Promise<void> => {
+        const thrown = await outcome(inside.appendAll([appendOf("a", "x"), deposit("new")]));
+        assert.ok(thrown instanceof Error, "An append fails whose content cannot be compared.");
+      };
+      // Databases may refuse to commit then.
+      await outcome(store.transaction((_tx, inside) => swallow(inside)));
+      const raw = await database.begin();
+      await elsewhere(() => swallow(store.within(raw.tx)));
+      await outcome(raw.commit());
+
+      const appends = [deposit("a", 1, { expected: 1 }), deposit("new", 1, { expected: "none" }), deposit("neighbour")];
+      await promptly(
+        "all are appended to",
+        Promise.all(appends.map((append) => fulfils(store.append(append), "it is as if nothing had been tried"))),
+      );
+      const { events } = await readLog(store);
+      assert.deepEqual(events.map(({ aggregate, version }) => `${aggregate.id}${version}`).toSorted(), [
+        "a1",
+        "a2",
+        "neighbour1",
+        "new1",
+      ]);
+    },
+    tooth: { lie: "writes the first event of what fails", adapter: keepsSomeOfWhatFails },
   },
   {
     id: "append/transaction/no-global-calls",

@@ -1,6 +1,8 @@
 import {
   consume,
+  type ConsumeOptions,
   type ConsumeResult,
+  type EventSource,
   type Executor,
   type HandlerContext,
   isTidemarkError,
@@ -8,12 +10,25 @@ import {
   type Observer,
   type Position,
   type RecordedEvent,
+  START,
   TidemarkError,
   TransientError,
 } from "@tidemark/core";
 import { ORDERS } from "../consumers.ts";
 import { account } from "../events.ts";
-import { assert, atOnce, collect, eventually, fulfils, gate, later, promptly, refuses, turn } from "../expect.ts";
+import {
+  assert,
+  atOnce,
+  collect,
+  eventually,
+  fulfils,
+  gate,
+  later,
+  outcome,
+  promptly,
+  refuses,
+  turn,
+} from "../expect.ts";
 import { changeRecords, unavailable, vanishing } from "../faults.ts";
 import { type Law, override } from "../law.ts";
 import { alwaysEnabled, commitsAs, sharesEvents, zonesOf } from "../lies/consuming.ts";
@@ -196,6 +211,44 @@ const inAnyLog: readonly SceneLaw[] = [
     },
   },
   {
+    name: "observer/own-events",
+    promise: "An observer has caught up only when it has also handled what its handlers have appended.",
+    tooth: consumesObservers("sees the log as it was when it began", async (store, given, options) => {
+      const log = options.log ?? store;
+      const end = await log.head();
+      const source = override(log, (real) => ({
+        readAll: async (query) => {
+          const { events, next } = await real.readAll(query);
+          return { events: events.filter(({ position }) => position <= end), next: next < end ? next : end };
+        },
+      }));
+      return consume(store, given, { ...options, log: source });
+    }),
+    check: async ({ log, run }) => {
+      await depositTo(log, ["a"]);
+      const [isRead, isDone] = [gate(), gate()];
+      const handle = async ({ data: { amount } }: Deposit): Promise<void> => {
+        if (amount > 1) return;
+        await isRead.passed;
+        await depositTo(log, ["b"], 2);
+        isDone.open();
+      };
+      // The handler gets done between the reading of the log's end and the answer.
+      const source = override<EventSource>(log, (real) => ({
+        readAll: async (query) => {
+          const page = await real.readAll(query);
+          if (page.events.length > 0) return page;
+          isRead.open();
+          await isDone.passed;
+          await turn();
+          return page;
+        },
+      }));
+      const result = await run(observer(handle), { log: source });
+      assert.deepEqual(result, { kind: "caught-up", handled: 2, position: await log.head() });
+    },
+  },
+  {
     name: "observer/limit",
     promise: "An observer handles at most as many events as it is told to, and the next cycle goes on behind them.",
     tooth: observesWith("handles everything there is", { maxEvents: undefined }),
@@ -360,6 +413,53 @@ const inAnyLog: readonly SceneLaw[] = [
     },
   },
   {
+    name: "observer/unrecorded",
+    promise: "A cycle of an observer whose last record fails rejects, however it would have ended.",
+    tooth: consumesObservers("takes what it could not record for recorded", (store, consumer, options) =>
+      consume(store, consumer, options).catch(() => ({ kind: "limit", handled: 1, position: START })),
+    ),
+    check: async ({ store, log, run, open }) => {
+      const positions = await depositTo(log, ["a", "a"]);
+      const ends: Readonly<Record<string, ConsumeOptions>> = {
+        limit: { maxEvents: 1 },
+        until: { until: at(positions, 0) },
+        aborted: {},
+        disabled: {},
+        rejected: {},
+      };
+      for (const [end, only] of Object.entries(ends)) {
+        const trouble = new Error("no luck");
+        let isOut = false;
+        const victim = await open({}, (real) =>
+          override(real, () => ({
+            transaction: async (work, op) => {
+              if (isOut) throw trouble;
+              return real.transaction(work, op);
+            },
+          })),
+        );
+        const stop = new AbortController();
+        const ending = async (): Promise<void> => {
+          if (end === "aborted") stop.abort();
+          if (end === "disabled") await victim.consumers.disable(end);
+          isOut = true;
+        };
+        let tasks = 0;
+        const executor: Executor = async (task) => {
+          tasks += 1;
+          return end === "rejected" && tasks === 2 ? "rejected" : task();
+        };
+        const consumer = observer(ending, { name: end, concurrency: 2 });
+        const running = run(consumer, { ...only, signal: stop.signal, executor }, victim);
+        assert.equal(await outcome(running), trouble, `It rejects with what keeps it from recording (${end}).`);
+        if (end === "disabled") await store.consumers.enable(end);
+        const { seen, handle } = sight();
+        await run(observer(handle, { name: end }));
+        assert.deepEqual(seen, [1, 2], `The next cycle handles what is not recorded (${end}).`);
+      }
+    },
+  },
+  {
     name: "observer/zone-lost",
     promise: "When the zone of an observer is lost its handlers' signal fires, and it records nothing more.",
     tooth: observesBy(
@@ -369,11 +469,13 @@ const inAnyLog: readonly SceneLaw[] = [
     check: async (scene) => {
       const { store, log, run, open } = scene;
       const positions = await depositTo(log, ["a", "a"]);
-      const begun = gate();
+      const [begun, takenOver] = [gate(), gate()];
       let fired = false;
       const obedient = async (_event: Deposit, { signal }: { readonly signal: AbortSignal }): Promise<void> => {
         begun.open();
-        await eventually("The signal fires", () => signal.aborted, 5_000);
+        // Taking over takes as long as it takes.
+        await takenOver.passed;
+        await eventually("The signal fires", () => signal.aborted);
         fired = true;
       };
       // Its renewals do not reach the database until it is taken over; then they tell it so.
@@ -389,8 +491,10 @@ const inAnyLog: readonly SceneLaw[] = [
       const cycle = later(run(observer(obedient, { failure }), { leaseMs: 1 }, victim));
       await begun.passed;
       const { seen, handle } = sight();
-      await takeOver(scene, observer(handle, { failure }), { maxEvents: 1 });
-      isTakenOver = true;
+      await takeOver(scene, observer(handle, { failure }), { maxEvents: 1 }).finally(() => {
+        isTakenOver = true;
+        takenOver.open();
+      });
       const result = await cycle;
       if (result.kind === "stopped") throw result.error;
       assert.deepEqual([result.kind, fired], ["zone-lost", true]);
@@ -734,6 +838,43 @@ const inAnyLog: readonly SceneLaw[] = [
     },
   },
   {
+    name: "observer/poison/park/too-many",
+    promise:
+      "An observer that may not park as many events as have failed at its end repeats nothing that was done beside them.",
+    tooth: forgetsCompletions,
+    check: async ({ store, log, run }) => {
+      await depositTo(log, ["a", "b", "c"]);
+      const held = hold(1, 2, 3);
+      const failing = async (event: Deposit, context: HandlerContext): Promise<void> => {
+        await held.handle(event, context);
+        if (event.data.amount < 3) throw new Error("poison");
+      };
+      const failure = { attempts: 1, then: "park", maxParked: 1 } as const;
+      const waits = gate();
+      const source = override<EventSource>(log, (real) => ({
+        wait: (...args) => {
+          waits.open();
+          return real.wait(...args);
+        },
+      }));
+      const stop = new AbortController();
+      const options = { log: source, signal: stop.signal };
+      const cycle = later(run(observer(failing, { failure, concurrency: 3 }), options));
+      await Promise.all([1, 2, 3].map((amount) => held.begins(amount)));
+      // All are done after it was told to end, and while it records nothing: its last record has to tell of them.
+      await promptly("It waits for its handlers", waits.passed);
+      stop.abort();
+      held.letGo();
+      const result = await cycle;
+      assert.equal(result.kind, "stopped");
+      assert.ok(isTidemarkError(result.error, "DEAD_LETTERS_FULL"), "The error says why.");
+      assert.equal(await store.deadLetters.count(ORDERS), 0);
+      const { seen, handle } = sight();
+      await run(observer(handle));
+      assert.deepEqual(sorted(seen), [1, 2]);
+    },
+  },
+  {
     name: "observer/poison/park/durable",
     promise: "The dead letter of an observer is there no later than the first checkpoint that passes its event.",
     tooth: parksAfterwards,
@@ -935,7 +1076,7 @@ const inAnyLog: readonly SceneLaw[] = [
       const victim = await open({}, vanishing);
       const held = hold(1);
       const cycle = later(run(observer(held.handle, { dedupe: "claim" }), { leaseMs: 1 }, victim));
-      await held.finishes(2);
+      await Promise.all([held.begins(1), held.finishes(2)]);
       const { seen, handle } = sight();
       const heir = later(takeOver(scene, observer(handle, { dedupe: "claim" })));
       const entered = eventually("Its heir has the zone", async () => {

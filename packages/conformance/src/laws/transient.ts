@@ -99,7 +99,7 @@ const claiming: readonly SceneLaw[] = [
       const stop = new AbortController();
       const running = run(claimant(handle, { claimMs: 600_000 }), { signal: stop.signal }, shaky);
       try {
-        const { kind } = await promptly("The event is handled", fulfils(running, "The claim is made again"), 10_000);
+        const { kind } = await promptly("The event is handled", fulfils(running, "The claim is made again"));
         assert.deepEqual([kind, seen], ["caught-up", [1, 2]]);
       } finally {
         stop.abort();

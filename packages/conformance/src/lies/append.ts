@@ -1,6 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { type AggregateRef, type AppendRequest, type Store, type StoreInTransaction, toPosition } from "@tidemark/core";
 import {
+  abortable,
   type Adapter,
   aggregateKey,
   type AggregateQuery,
@@ -35,7 +36,7 @@ export function onAppendsInside<Tx>(real: Adapter<Tx>, change: (append: Append) 
 }
 
 /** A real adapter that writes something else than it is given. */
-function onUnits<Tx>(real: Adapter<Tx>, change: (unit: AppendUnit) => AppendUnit): Adapter<Tx> {
+export function onUnits<Tx>(real: Adapter<Tx>, change: (unit: AppendUnit) => AppendUnit): Adapter<Tx> {
   return onAppends(real, (append) => (units, op) => append(units.map(change), op));
 }
 
@@ -128,6 +129,18 @@ export function keepsSomeOfWhatItRefuses<Tx>(real: Adapter<Tx>): Adapter<Tx> {
     const refused = units.filter((_unit, index) => isRefusal(outcomes[index]));
     if (refused.length > 0) await append(refused.map(firstEvent), op);
     return outcomes;
+  });
+}
+
+/** A real adapter that has written some of an append inside a transaction before it fails. */
+export function keepsSomeOfWhatFails<Tx>(real: Adapter<Tx>): Adapter<Tx> {
+  return onAppendsInside(real, (append) => async (units, op) => {
+    try {
+      return await append(units, op);
+    } catch (error) {
+      await append(units.map(firstEvent), op);
+      throw error;
+    }
   });
 }
 
@@ -261,6 +274,27 @@ export function remembersWhatWasRolledBack<Tx>(real: Store<Tx>): Store<Tx> {
 
 export function ignoresTheSignalOfTransactions<Tx>(real: Adapter<Tx>): Adapter<Tx> {
   return override(real, () => ({ transaction: (work) => real.transaction(work, {}) }));
+}
+
+/** Says at once that a transaction is aborted, and commits what was done in it until then. */
+export function commitsWhatIsAborted<Tx>(real: Adapter<Tx>): Adapter<Tx> {
+  return override(real, () => ({
+    transaction: async <T>(work: (tx: Tx) => Promise<T>, op: Operation): Promise<T> => {
+      const done: { readonly value: T }[] = [];
+      const committing = real.transaction(async (tx) => {
+        try {
+          done.push({ value: await work(tx) });
+        } catch (error) {
+          if (op.signal?.aborted !== true) throw error;
+        }
+      }, {});
+      await abortable(committing, op.signal);
+      const [result] = done;
+      if (result === undefined)
+        throw new TypeError("A transaction that was not aborted is committed without its work.");
+      return result.value;
+    },
+  }));
 }
 
 /** What an append of `unit` to aggregates without events may come to. */

@@ -110,6 +110,19 @@ export const keepsConnections: Tooth = {
   },
 };
 
+export const streamsToTheEndOfThePage: Tooth = {
+  lie: "streams on to the end of its page when the signal fires",
+  store: (real) =>
+    override(real, () => ({
+      async *readAggregate(aggregate, { signal, ...options } = {}) {
+        for await (const event of real.readAggregate(aggregate, options)) {
+          yield event;
+          if (event.version % 16 === 0) await real.head({ signal });
+        }
+      },
+    })),
+};
+
 export const seesOnlyItself: Tooth = {
   lie: "moves the head with its own appends only",
   adapter: (real) => {

@@ -1,5 +1,5 @@
 import { isTidemarkError, TidemarkError } from "@tidemark/core";
-import type { Adapter } from "@tidemark/core/spi";
+import { abortable, type Adapter } from "@tidemark/core/spi";
 import { endWhatWasLent } from "../borrowing.ts";
 import { changeZones } from "../faults.ts";
 import { override, type Tooth } from "../law.ts";
@@ -114,6 +114,31 @@ export const refusesWhenAllAreTaken: Tooth = {
         open -= 1;
       }
     });
+  },
+};
+
+export const forgetsGivenUpAppends: Tooth = {
+  lie: "says that an append was given up while its connection still waits",
+  adapter: (real) => {
+    const taken = new Set<Promise<unknown>>();
+    const onConnection: Around = async (call) => {
+      while (taken.size >= FEW) await Promise.race(taken);
+      const result = call();
+      const free = result.then(
+        () => undefined,
+        () => undefined,
+      );
+      taken.add(free);
+      void free.then(() => taken.delete(free));
+      return result;
+    };
+    return override(interposed(real, onConnection), () => ({
+      appendBatch: (units, { signal, ...op }) =>
+        abortable(
+          onConnection(() => real.appendBatch(units, op)),
+          signal,
+        ),
+    }));
   },
 };
 

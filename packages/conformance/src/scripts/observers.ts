@@ -1,3 +1,5 @@
+import type { Position } from "@tidemark/core";
+import { vanishing } from "../faults.ts";
 import { type ClaimStep, crashingAtClaim, observer, telling } from "../observers.ts";
 import { argsOf, consumeOn, type Script } from "../script.ts";
 
@@ -7,10 +9,14 @@ interface Elsewhere {
 }
 
 export const observerScripts: Readonly<Record<string, Script>> = {
-  /** Observes, and says what is recorded. The handlers of the amounts in `held` never end. */
+  /**
+   * Observes, and says what is recorded. The handlers of the amounts in `held` never end. Its renewal notices nothing: on a
+   * busy machine the short lease runs out before the handlers have begun.
+   */
   "observers/hang": async ({ open, consume, say, hear }, args) => {
     const { held, config } = argsOf<Elsewhere & { readonly held: readonly number[] }>(args);
-    const store = await open({}, (real) => telling(real, (positions) => say("recorded", positions.map(String))));
+    const tell = (positions: readonly Position[]): void => say("recorded", positions.map(String));
+    const store = await open({}, (real) => telling(vanishing(real), tell));
     const log = config === undefined ? store : await open({}, undefined, config);
     const handle = async ({ data }: { readonly data: { readonly amount: number } }): Promise<void> => {
       if (held.includes(data.amount)) await hear("never");
