@@ -5,12 +5,22 @@ import { createClaimRecords } from "./claims.ts";
 import { createConsumerRecords } from "./consumers.ts";
 import { createLetterRecords } from "./dead-letters.ts";
 import { createDeadlineReader } from "./deadlines.ts";
+import { createIdentityRecords } from "./identities.ts";
 import { createLayoutRecords } from "./layouts.ts";
 import { createMemberRecords } from "./members.ts";
 import type { MemoryTransaction } from "./memory-transaction.ts";
 import { type MemoryAdapterOptions, resolveMemoryOptions } from "./options.ts";
-import { readAggregatePage, readFrontierHolders, readHead, readLogPage, readPositionBefore } from "./read.ts";
+import { createPackRecords } from "./packs.ts";
+import {
+  readAggregatePage,
+  readEventIdPage,
+  readFrontierHolders,
+  readHead,
+  readLogPage,
+  readPositionBefore,
+} from "./read.ts";
 import { createSagaReader } from "./sagas.ts";
+import { createSnapshotRecords } from "./snapshots.ts";
 import { transact } from "./transaction.ts";
 import { createVersionRecords } from "./versions.ts";
 import { createPort } from "./within.ts";
@@ -30,6 +40,7 @@ export function createMemoryAdapter(options: MemoryAdapterOptions = {}): Adapter
     },
     appendBatch: (units, op) => appendBatch(database, units, op),
     readAggregate: (query, op) => readAggregatePage(database, query, op),
+    readEventsById: (query, op) => readEventIdPage(database, query, op),
     readAll: (query, op) => readLogPage(database, query, op),
     head: (op) => readHead(database, op),
     positionBefore: (time, op) => readPositionBefore(database, time, op),
@@ -47,6 +58,9 @@ export function createMemoryAdapter(options: MemoryAdapterOptions = {}): Adapter
     deadLetters: createLetterRecords(database),
     claims: createClaimRecords(database),
     members: createMemberRecords(database),
+    snapshots: createSnapshotRecords(database),
+    identities: createIdentityRecords(database),
+    packs: createPackRecords(database),
     close: async () => {
       // The database belongs to whoever made it, and may have other stores. Nothing else was opened.
     },

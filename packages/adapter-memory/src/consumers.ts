@@ -284,7 +284,8 @@ export function segmentRows(
   });
 }
 
-function toRow(database: Database, record: ConsumerRecord, transaction?: Transaction): ConsumerRow {
+/** As it is stored, with its segments. */
+export function toRow(database: Database, record: ConsumerRecord, transaction?: Transaction): ConsumerRow {
   const now = database.now();
   const segments = segmentRows(database, record, transaction).map(({ segment, row }): SegmentRow => {
     const { expiresAt, ...rest } = row;

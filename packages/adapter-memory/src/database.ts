@@ -1,8 +1,18 @@
 import type { ConsumerKey, ConsumerKind, Position } from "@tidemark/core";
-import type { Association, DeadlineRow, ErrorState, Layout, LetterRow, SagaRow, SegmentKey } from "@tidemark/core/spi";
+import type {
+  ActorRef,
+  Association,
+  DeadlineRow,
+  ErrorState,
+  Layout,
+  LetterRow,
+  SagaRow,
+  SegmentKey,
+} from "@tidemark/core/spi";
 import { invalidArgument, otherLog } from "./errors.ts";
 import { EventLog } from "./log.ts";
 import { type MemoryRows, type MemoryTransaction, Transaction, typedRows } from "./memory-transaction.ts";
+import { actorKey, byEvent, byTime, byVector, type SnapshotRecord } from "./snapshot-record.ts";
 import { Table } from "./table.ts";
 
 export interface MemoryDatabaseOptions {
@@ -91,6 +101,12 @@ export interface MemberRecord {
   readonly expiresAt: number;
 }
 
+/** What an id was mapped to, from `since` on. */
+export interface MappingRecord {
+  readonly id: string;
+  readonly since: number;
+}
+
 /** What the adapter keeps. The other adapters have a table for each of these. */
 export class Database implements MemoryDatabase {
   readonly log: EventLog = new EventLog();
@@ -110,6 +126,14 @@ export class Database implements MemoryDatabase {
   readonly claims: Table<ClaimRecord> = new Table(({ consumer }) => [consumerRowKey(consumer)]);
   readonly completions: Table<CompletionRecord> = new Table(({ key }) => [consumerRowKey(key)]);
   readonly members: Table<MemberRecord> = new Table(({ consumer }) => [consumerRowKey(consumer)]);
+  readonly snapshots: Table<SnapshotRecord> = new Table(
+    ({ actor, isHead }) => (isHead ? [headTerm(actor)] : []),
+    [byVector, byEvent, byTime],
+  );
+  /** All that an actor id or a system id was mapped to, ascending. A mapping is in the rows of both of its ids. */
+  readonly identities: Table<readonly MappingRecord[]> = new Table();
+  /** Events as JSON text, by the key of the snapshot after them. */
+  readonly packs: Table<string> = new Table();
   readonly #tables = new Map<string, Table<unknown>>();
   readonly #clock: () => number;
   #lastToken = 0n;
@@ -215,6 +239,21 @@ export function memberRowKey(consumer: ConsumerKey, member: string): string {
 /** The key of a row of `claims`. */
 export function claimRowKey(consumer: ConsumerKey, key: string): string {
   return `${consumerRowKey(consumer)}\0${key}`;
+}
+
+/** The key of a row of `snapshots`. */
+export function snapshotRowKey(actor: ActorRef, vector: string): string {
+  return `${actorKey(actor)}\0${vector}`;
+}
+
+/** Finds the actor's heads. */
+export function headTerm(actor: ActorRef): string {
+  return `${actorKey(actor)}\0head`;
+}
+
+/** The key of a row of `identities`. */
+export function identityRowKey(type: string, kind: "actor" | "system", id: string): string {
+  return `${type}\0${kind}\0${id}`;
 }
 
 function monotonicClock(): number {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type AggregateRef, type Position, START, toPosition } from "@tidemark/core";
-import { aggregateKey, type FrontierHolderRow, type StoredEvent } from "@tidemark/core/spi";
+import { aggregateKey, compareBytes, type FrontierHolderRow, type StoredEvent } from "@tidemark/core/spi";
 
 /** An open transaction that has appended. */
 interface Registration {
@@ -88,6 +88,23 @@ export class EventLog {
     ];
   }
 
+  /** Events of an aggregate after an id, ascending by the bytes of their ids. Not to be held open over an await. */
+  *byId(ref: AggregateRef, after: string, transaction?: object): Generator<StoredEvent, void, undefined> {
+    const committed = this.#aggregates.eventsById(ref);
+    const own = this.#registrationOf(transaction)?.aggregates.eventsById(ref) ?? [];
+    let fromCommitted = countById(committed, after);
+    let fromOwn = countById(own, after);
+    for (;;) {
+      const [first, second] = [committed[fromCommitted], own[fromOwn]];
+      const isOwn = first === undefined || (second !== undefined && compareBytes(second.id, first.id) < 0);
+      const next = isOwn ? second : first;
+      if (next === undefined) return;
+      yield next;
+      if (isOwn) fromOwn += 1;
+      else fromCommitted += 1;
+    }
+  }
+
   find(ref: AggregateRef, eventId: string, transaction?: object): StoredEvent | undefined {
     return this.#aggregates.find(ref, eventId) ?? this.#registrationOf(transaction)?.aggregates.find(ref, eventId);
   }
@@ -121,29 +138,30 @@ export class EventLog {
     for (const event of merged) this.#events.push(event);
   }
 
-  /** How many committed events stand at or below `position`, by binary search. */
+  /** How many committed events stand at or below `position`. */
   #countUpTo(position: Position): number {
-    let low = 0;
-    let high = this.#events.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const event = this.#events[middle];
-      if (event !== undefined && event.position <= position) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return countFirst(this.#events, (event) => event.position <= position);
   }
 }
 
-/** Events by aggregate: in the order of their versions, and by id. */
+interface Aggregate {
+  /** In the order of their versions. */
+  readonly events: StoredEvent[];
+  /** Ascending by the bytes of their ids. */
+  readonly eventsById: StoredEvent[];
+  readonly ids: Map<string, StoredEvent>;
+}
+
+/** Events by aggregate. */
 class AggregateIndex {
-  readonly #aggregates = new Map<string, { readonly events: StoredEvent[]; readonly ids: Map<string, StoredEvent> }>();
+  readonly #aggregates = new Map<string, Aggregate>();
 
   add(event: StoredEvent): void {
     const key = aggregateKey(event.ref);
-    const aggregate = this.#aggregates.get(key) ?? { events: [], ids: new Map<string, StoredEvent>() };
+    const aggregate = this.#aggregates.get(key) ?? { events: [], eventsById: [], ids: new Map<string, StoredEvent>() };
     this.#aggregates.set(key, aggregate);
     aggregate.events.push(event);
+    aggregate.eventsById.splice(countById(aggregate.eventsById, event.id), 0, event);
     aggregate.ids.set(event.id, event);
   }
 
@@ -151,9 +169,31 @@ class AggregateIndex {
     return this.#aggregates.get(aggregateKey(ref))?.events ?? [];
   }
 
+  eventsById(ref: AggregateRef): readonly StoredEvent[] {
+    return this.#aggregates.get(aggregateKey(ref))?.eventsById ?? [];
+  }
+
   find(ref: AggregateRef, eventId: string): StoredEvent | undefined {
     return this.#aggregates.get(aggregateKey(ref))?.ids.get(eventId);
   }
+}
+
+/** How many of the events, which ascend by id, have an id at or below this one. */
+function countById(events: readonly StoredEvent[], id: string): number {
+  return countFirst(events, (event) => compareBytes(event.id, id) <= 0);
+}
+
+/** How many of the first events match, where none does after one that does not; by binary search. */
+function countFirst(events: readonly StoredEvent[], matches: (event: StoredEvent) => boolean): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const event = events[middle];
+    if (event !== undefined && matches(event)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function byPosition(a: StoredEvent, b: StoredEvent): number {

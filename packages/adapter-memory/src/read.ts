@@ -2,6 +2,8 @@ import { type Position, segmentOf, START } from "@tidemark/core";
 import {
   aggregateKey,
   type AggregateQuery,
+  compareBytes,
+  type EventIdQuery,
   type FrontierHolderRow,
   type LogPage,
   type LogQuery,
@@ -25,13 +27,39 @@ export async function readAggregatePage(
   const first = Math.max(query.from, 1);
   const last = Math.min(query.to, database.heads.get(aggregateKey(ref), transaction) ?? 0);
   if (first > last) return [];
-  if (query.direction === "forward") {
-    return database.log.versions(ref, first, Math.min(last, first + limit - 1), transaction).map(copyEvent);
+  const page =
+    query.direction === "forward"
+      ? database.log.versions(ref, first, Math.min(last, first + limit - 1), transaction)
+      : database.log.versions(ref, Math.max(first, last - limit + 1), last, transaction).toReversed();
+  const events: StoredEvent[] = [];
+  let bytes = 0;
+  for (const event of page) {
+    if (bytes >= query.bytes) break;
+    events.push(copyEvent(event));
+    bytes += event.data.length + event.metadata.length;
   }
-  return database.log
-    .versions(ref, Math.max(first, last - limit + 1), last, transaction)
-    .toReversed()
-    .map(copyEvent);
+  return events;
+}
+
+export async function readEventIdPage(
+  database: Database,
+  query: EventIdQuery,
+  op: Operation,
+  transaction?: Transaction,
+): Promise<readonly StoredEvent[]> {
+  throwIfAborted(op.signal);
+  transaction?.check();
+  const { ref, after, until, from = -Infinity, to = Infinity, limit } = query;
+  const events: StoredEvent[] = [];
+  let bytes = 0;
+  for (const event of database.log.byId(ref, after, transaction)) {
+    if (events.length === limit || bytes >= query.bytes) break;
+    if (until !== undefined && compareBytes(event.id, until) > 0) break;
+    if (event.occurredOn < from || event.occurredOn > to) continue;
+    events.push(copyEvent(event));
+    bytes += event.data.length + event.metadata.length;
+  }
+  return events;
 }
 
 export async function readLogPage(database: Database, query: LogQuery, op: Operation): Promise<LogPage> {

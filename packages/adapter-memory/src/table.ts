@@ -1,5 +1,6 @@
 import type { Operation } from "@tidemark/core/spi";
 import { type LockOwner, RowLock } from "./locks.ts";
+import { type Entry, type IsBefore, type Order, SortedRows } from "./sorted-rows.ts";
 
 /** What one open transaction has to do with a table. */
 interface Share<Row> {
@@ -8,7 +9,10 @@ interface Share<Row> {
   /** What it has written and nobody else sees yet; undefined where it has deleted. */
   readonly writes: Map<string, Row | undefined>;
   readonly index: Index<Row>;
+  readonly sorted: Sorted<Row>;
 }
+
+type Sorted<Row> = ReadonlyMap<Order<Row>, SortedRows<Row>>;
 
 /**
  * Rows by key, in transactions. Who reads sees what is committed, and its own writes on top (read committed); who
@@ -23,11 +27,15 @@ export class Table<Row> {
   readonly #shares = new Map<LockOwner, Share<Row>>();
   readonly #terms: Terms<Row>;
   readonly #index: Index<Row>;
+  readonly #orders: readonly Order<Row>[];
+  readonly #sorted: Sorted<Row>;
 
-  /** `terms` are what a row is found by, beside its key. */
-  constructor(terms: Terms<Row> = () => []) {
+  /** `terms` are what a row is found by, beside its key; `orders` those in which rows can be gone through. */
+  constructor(terms: Terms<Row> = () => [], orders: readonly Order<Row>[] = []) {
     this.#terms = terms;
     this.#index = new Index(terms);
+    this.#orders = orders;
+    this.#sorted = sortedBy(orders);
   }
 
   get(key: string, transaction?: LockOwner): Row | undefined {
@@ -54,6 +62,20 @@ export class Table<Row> {
     }
   }
 
+  /** Rows of the group behind the place, the nearest first. Not to be held open over an await. */
+  upward(order: Order<Row>, group: string, isBefore: IsBefore<Row>, transaction?: LockOwner): Iterable<Row> {
+    const share = transaction === undefined ? undefined : this.#shares.get(transaction);
+    const committed = unchanged(this.#sorted.get(order)?.upward(group, isBefore), share);
+    return merged(committed, share?.sorted.get(order)?.upward(group, isBefore), order.compare);
+  }
+
+  /** Rows of the group before the place, the nearest first. Not to be held open over an await. */
+  downward(order: Order<Row>, group: string, isBefore: IsBefore<Row>, transaction?: LockOwner): Iterable<Row> {
+    const share = transaction === undefined ? undefined : this.#shares.get(transaction);
+    const committed = unchanged(this.#sorted.get(order)?.downward(group, isBefore), share);
+    return merged(committed, share?.sorted.get(order)?.downward(group, isBefore), (a, b) => order.compare(b, a));
+  }
+
   lock(key: string, transaction: LockOwner, op: Operation): Promise<void> {
     // Noted before it is had: a lock that is granted to a transaction in the moment of its end must be left as well.
     this.#share(transaction).locked.add(key);
@@ -70,8 +92,10 @@ export class Table<Row> {
   /** Writes a row that the transaction has locked; `undefined` deletes it. */
   set(key: string, row: Row | undefined, transaction: LockOwner): void {
     if (this.#locks.get(key)?.holder !== transaction) throw new Error("A row is locked before it is written.");
-    const { writes, index } = this.#share(transaction);
-    index.replace(key, writes.get(key), row);
+    const { writes, index, sorted } = this.#share(transaction);
+    const before = writes.get(key);
+    index.replace(key, before, row);
+    for (const rows of sorted.values()) rows.replace(key, before, row);
     writes.set(key, row);
   }
 
@@ -82,7 +106,9 @@ export class Table<Row> {
     this.#shares.delete(transaction);
     if (outcome === "committed") {
       for (const [key, row] of share.writes) {
-        this.#index.replace(key, this.#rows.get(key), row);
+        const before = this.#rows.get(key);
+        this.#index.replace(key, before, row);
+        for (const rows of this.#sorted.values()) rows.replace(key, before, row);
         change(this.#rows, key, row);
       }
     }
@@ -96,7 +122,12 @@ export class Table<Row> {
   #share(transaction: LockOwner): Share<Row> {
     const known = this.#shares.get(transaction);
     if (known !== undefined) return known;
-    const share: Share<Row> = { locked: new Set(), writes: new Map(), index: new Index(this.#terms) };
+    const share: Share<Row> = {
+      locked: new Set(),
+      writes: new Map(),
+      index: new Index(this.#terms),
+      sorted: sortedBy(this.#orders),
+    };
     this.#shares.set(transaction, share);
     return share;
   }
@@ -147,6 +178,43 @@ class Index<Row> {
     keys?.delete(key);
     if (keys?.size === 0) this.#keys.delete(term);
   }
+}
+
+function sortedBy<Row>(orders: readonly Order<Row>[]): Sorted<Row> {
+  return new Map(orders.map((order) => [order, new SortedRows(order)]));
+}
+
+type Entries<Row> = Iterator<Entry<Row>, unknown, undefined>;
+
+/** Those that the transaction has not written itself. */
+function* unchanged<Row>(
+  entries: Iterable<Entry<Row>> = [],
+  share: Share<Row> | undefined,
+): Generator<Entry<Row>, void, undefined> {
+  for (const entry of entries) if (share?.writes.has(entry.key) !== true) yield entry;
+}
+
+/** Two that are in order, as one that is. */
+function* merged<Row>(
+  committed: Entries<Row>,
+  own: Entries<Row> | undefined,
+  compare: Order<Row>["compare"],
+): Generator<Row, void, undefined> {
+  let [left, right] = [nextOf(committed), nextOf(own)];
+  while (left !== undefined || right !== undefined) {
+    if (right === undefined || (left !== undefined && compare(left, right) < 0)) {
+      if (left !== undefined) yield left;
+      left = nextOf(committed);
+    } else {
+      yield right;
+      right = nextOf(own);
+    }
+  }
+}
+
+function nextOf<Row>(entries: Entries<Row> | undefined): Row | undefined {
+  const next = entries?.next();
+  return next === undefined || next.done === true ? undefined : next.value.row;
 }
 
 function change<Row>(rows: Map<string, Row>, key: string, row: Row | undefined): void {

@@ -1,6 +1,6 @@
-import type { ConsumerRecords } from "@tidemark/core/spi";
+import { type ConsumerRecords, planPromotion } from "@tidemark/core/spi";
 import { completionsOf, copyCompletions } from "./completions.ts";
-import { lockName, lockWithSegments, segmentRows, type StoredSegment } from "./consumers.ts";
+import { lockName, lockWithSegments, segmentRows, toRow } from "./consumers.ts";
 import { consumerRowKey, type Database } from "./database.ts";
 import { transact } from "./transaction.ts";
 
@@ -16,23 +16,19 @@ export function createVersionRecords(database: Database): Pick<ConsumerRecords, 
           await lockWithSegments(database, { name, version: Math.max(from, to) }, transaction, op),
         ];
         const [before, after] = from < to ? [low, high] : [high, low];
-        if (before?.kind === undefined || after?.kind === undefined) return "unknown";
-        if (!before.active) return "inactive";
-        const isOnItsWay = before.layout !== undefined || after.layout !== undefined;
-        if (isOnItsWay || before.segments !== after.segments) return "segments";
-        const [old, fresh] = [segmentRows(database, before, transaction), segmentRows(database, after, transaction)];
-        if (old.some(({ row }, index) => row.position !== fresh[index]?.row.position)) return "positions";
+        if (before === undefined || after === undefined) return "unknown";
+        const plan = planPromotion(toRow(database, before, transaction), toRow(database, after, transaction));
+        if (plan.kind === "answer") return plan.outcome;
 
-        const fence = ({ rowKey, row }: StoredSegment): void => {
+        for (const { rowKey, row } of [before, after].flatMap((record) => segmentRows(database, record, transaction))) {
           const fenced = { ...row, owner: undefined, token: database.nextToken(), expiresAt: 0 };
           segments.set(rowKey, fenced, transaction);
-        };
-        for (const segment of [...old, ...fresh]) fence(segment);
+        }
         consumers.set(consumerRowKey(before.key), { ...before, active: false, enabled: false }, transaction);
         consumers.set(consumerRowKey(after.key), { ...after, active: true, enabled: true }, transaction);
         for (const { key, positions } of completionsOf(database, before.key, transaction)) {
           const place = { ...after.key, generation: after.generation, segment: key.segment };
-          const checkpoint = old[key.segment]?.row.position;
+          const checkpoint = plan.from.segments[key.segment]?.position;
           if (checkpoint !== undefined)
             await copyCompletions(database, positions, [place], checkpoint, transaction, op);
         }

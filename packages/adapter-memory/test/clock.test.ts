@@ -1,4 +1,4 @@
-import { createMemoryDatabase, createMemoryStore } from "@tidemark/adapter-memory";
+import { createMemoryAdapter, createMemoryDatabase, createMemoryStore } from "@tidemark/adapter-memory";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
 const EVENT = { aggregate: { type: "account", id: "a" }, events: [{ type: "opened", data: 0 }] };
@@ -22,6 +22,27 @@ describe("an injected clock", () => {
     await store.consumers.recordError("mail", new Error("full"));
     expect((await store.consumers.get("mail"))?.segments).toMatchObject([{ error: { since: new Date(61_000) } }]);
     await store.close();
+  });
+
+  test("that steps back puts no mapping of identities before an earlier one of either id", async () => {
+    let now = 2_000;
+    const { identities } = createMemoryAdapter({ database: createMemoryDatabase({ clock: () => now }) });
+    await identities.map("account", "1", "A", {});
+    now = 1_000;
+    await identities.map("account", "2", "A", {});
+    await identities.map("account", "2", "B", {});
+    expect(await identities.systemId("account", "A", 1_999, {})).toBeUndefined();
+    expect(await identities.systemId("account", "A", 2_000, {})).toBe("1");
+    expect(await identities.systemId("account", "A", 2_001, {})).toBe("2");
+    expect(await identities.actorId("account", "2", 2_001, {})).toBe("A");
+    expect(await identities.actorId("account", "2", 2_002, {})).toBe("B");
+  });
+
+  test("that stands still keeps no mapping waiting", async () => {
+    const { identities } = createMemoryAdapter({ database: createMemoryDatabase({ clock: () => 5 }) });
+    for (const systemId of ["1", "2", "3"]) await identities.map("account", systemId, "A", {});
+    const stood = [4, 5, 6, 7].map((time) => identities.systemId("account", "A", time, {}));
+    expect(await Promise.all(stood)).toEqual([undefined, "1", "2", "3"]);
   });
 
   test("belongs to the database: a store that shares one is not given another", async () => {
