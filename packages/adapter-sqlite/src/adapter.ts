@@ -10,13 +10,16 @@ import { createLetterRecords } from "./dead-letters.ts";
 import { createDeadlineReader } from "./deadlines.ts";
 import { invalidArgument, notOpen } from "./errors.ts";
 import type { Lent } from "./lent.ts";
+import { createIdentityRecords } from "./identities.ts";
 import { createLayoutRecords } from "./layouts.ts";
 import { createMemberRecords } from "./members.ts";
 import { migrate, missingSchema, needsMigration } from "./schema.ts";
 import { type ResolvedOptions, resolveOptions, type SqliteOptions } from "./options.ts";
-import { readAggregatePage, readHead, readLogPage, readPositionBefore } from "./read.ts";
+import { createPackRecords } from "./packs.ts";
+import { readAggregatePage, readEventIdPage, readHead, readLogPage, readPositionBefore } from "./read.ts";
 import { createSagaReader } from "./sagas.ts";
 import { Session, type Sessions } from "./session.ts";
+import { createSnapshotRecords } from "./snapshots.ts";
 import { createStatements, type Statements } from "./statements.ts";
 import { runLent } from "./transaction.ts";
 import { createVersionRecords } from "./versions.ts";
@@ -39,6 +42,7 @@ export function createSqliteAdapter(options: SqliteOptions): Adapter<Database> {
     open: (schema, op) => connections.open(schema, op),
     appendBatch: (units, op) => sessions().writer.write(op, (connection) => appendUnits(connection, sql, units, op)),
     readAggregate: (query, op) => sessions().reader.read(op, (connection) => readAggregatePage(connection, sql, query)),
+    readEventsById: (query, op) => sessions().reader.read(op, (connection) => readEventIdPage(connection, sql, query)),
     readAll: (query, op) => sessions().reader.read(op, (connection) => readLogPage(connection, sql, query)),
     head: (op) => sessions().reader.read(op, (connection) => readHead(connection, sql)),
     positionBefore: (time, op) => sessions().reader.read(op, (connection) => readPositionBefore(connection, sql, time)),
@@ -67,6 +71,9 @@ export function createSqliteAdapter(options: SqliteOptions): Adapter<Database> {
     deadLetters: createLetterRecords(sessions, sql),
     claims: createClaimRecords(sessions, sql),
     members: createMemberRecords(sessions, sql),
+    snapshots: createSnapshotRecords(sessions, sql),
+    identities: createIdentityRecords(sessions, sql),
+    packs: createPackRecords(sessions, sql),
     close: async () => connections.close(),
   };
 }

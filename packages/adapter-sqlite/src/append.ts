@@ -7,7 +7,7 @@ import {
   type KnownEvent,
   planBatch,
 } from "@tidemark/core/spi";
-import { decodeKnown } from "@tidemark/sql-kit";
+import { decodeKnown, positionAt } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { Statements } from "./statements.ts";
 
@@ -18,7 +18,7 @@ export function appendUnits(
   units: readonly AppendUnit[],
   op: AppendOperation,
 ): readonly AppendOutcome[] {
-  const plan = planBatch(units, stateOf(connection, sql), op.sameContent);
+  const plan = planBatch(units, batchState(connection, sql), op.sameContent);
   const positions: Position[] = [];
   if (plan.rows.length > 0) {
     const insert = connection.prepare(sql.insertEvent);
@@ -45,7 +45,7 @@ export function appendUnits(
 }
 
 /** Looks things up when they are asked for. A plan asks several times in a row about one aggregate. */
-function stateOf(connection: Connection, sql: Statements): BatchState {
+function batchState(connection: Connection, sql: Statements): BatchState {
   const selectVersion = connection.prepare(sql.aggregateVersion).pluck();
   const selectKnown = connection.prepare(sql.knownEvent);
   let lastRef: AggregateRef | undefined;
@@ -70,10 +70,4 @@ function stateOf(connection: Connection, sql: Statements): BatchState {
 
 function decodeVersion(value: unknown): number {
   return value as number;
-}
-
-function positionAt(positions: readonly Position[], row: number): Position {
-  const position = positions[row];
-  if (position === undefined) throw new RangeError(`Row ${row} was not inserted.`);
-  return position;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { realpathSync } from "node:fs";
+import { decodeNumber } from "@tidemark/sql-kit";
 import Sqlite, { type Database, type RunResult, type Statement } from "better-sqlite3";
 import { translate, unusable } from "./errors.ts";
 
@@ -36,10 +37,7 @@ export class Connection {
 
   /** The one number that a query yields. */
   number(sql: string, ...values: readonly unknown[]): number {
-    const row = this.get(sql, ...values);
-    const value: unknown = typeof row === "object" && row !== null ? Object.values(row)[0] : undefined;
-    if (typeof value !== "number") throw new TypeError(`A number was expected of: ${sql}`);
-    return value;
+    return decodeNumber(this.get(sql, ...values), sql);
   }
 
   /** The statement, prepared once. Numbers are JavaScript numbers, whatever the default of a borrowed handle is. */

@@ -92,8 +92,7 @@ export function nextToken(connection: Connection, sql: Statements): number {
 }
 
 export function readSegment(connection: Connection, sql: Statements, key: SegmentKey): SegmentState | undefined {
-  const row = connection.get(sql.segment, key.name, key.version, key.generation, key.segment);
-  return row === undefined ? undefined : decodeSegmentState(row);
+  return decodeSegmentState(connection.get(sql.segment, key.name, key.version, key.generation, key.segment));
 }
 
 /** True when the checkpoint was moved: token and position were as given. */

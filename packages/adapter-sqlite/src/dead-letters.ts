@@ -1,6 +1,6 @@
 import type { ConsumerKey } from "@tidemark/core";
 import type { LetterPort, LetterQuery, LetterRecords } from "@tidemark/core/spi";
-import { decodeLetter } from "@tidemark/sql-kit";
+import { decodeLetter, decodeSequence } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { OpenSession, Sessions } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -89,8 +89,4 @@ function countLetters(
   return sequence === undefined
     ? connection.number(sql.countLetters, name, version)
     : connection.number(sql.countSequenceLetters, name, version, sequence);
-}
-
-function decodeSequence(row: unknown): string {
-  return (row as { readonly sequence: string }).sequence;
 }

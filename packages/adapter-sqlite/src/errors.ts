@@ -80,17 +80,6 @@ export function transactionRequired(): TidemarkError<"TRANSACTION_REQUIRED"> {
   );
 }
 
-/** The table of migrations is there, and not what a migration leaves behind. */
-export function emptySchema(needed: number): TidemarkError<"SCHEMA_MISMATCH"> {
-  return new TidemarkError(
-    "SCHEMA_MISMATCH",
-    "The table of migrations is there but empty, so nobody knows what else is. Restore its rows from a backup, or give " +
-      "another prefix; if none of the tables with this prefix holds anything that you need, drop them all and open the " +
-      "store again.",
-    { stored: 0, needed },
-  );
-}
-
 /** For what the borrower of a lent transaction may not do, because it would outlast the transaction. */
 export function outlasting(what: string): TidemarkError<"UNSUPPORTED"> {
   return new TidemarkError(

@@ -1,5 +1,11 @@
-import { type Position, START } from "@tidemark/core";
-import type { ConsumerKey, ConsumerRecords, ConsumerRow } from "@tidemark/core/spi";
+import {
+  type ConsumerKey,
+  type ConsumerRecords,
+  type LayoutPlan,
+  type NextGeneration,
+  planLayout,
+  planLayoutRequest,
+} from "@tidemark/core/spi";
 import type { Connection } from "./connection.ts";
 import { nextToken, readConsumer } from "./consumers.ts";
 import type { Sessions } from "./session.ts";
@@ -13,68 +19,44 @@ export function createLayoutRecords(
   return {
     requestLayout: (key, layout, op) =>
       sessions().writer.write(op, (connection) => {
-        const row = readConsumer(connection, sql, key);
-        if (row?.kind === undefined) return "unknown";
-        if (layout !== undefined && row.layout !== undefined) {
-          return row.layout.segments === layout.segments ? "done" : "other";
-        }
-        connection.run(sql.requestLayout, layout?.segments ?? null, layout?.position ?? null, key.name, key.version);
+        const plan = planLayoutRequest(readConsumer(connection, sql, key), layout);
+        if (plan.kind === "answer") return plan.outcome;
+        const { segments = null, position = null } = plan.layout ?? {};
+        connection.run(sql.requestLayout, segments, position, key.name, key.version);
         return "done";
       }),
 
     applyLayout: async (key, op) => {
       const { reader, writer } = sessions();
+      const decide = (connection: Connection): LayoutPlan => planLayout(readConsumer(connection, sql, key));
       // Looks before it asks for the write lock, which the zone's holder may have.
-      const seen = await reader.glance(op, (connection) => readConsumer(connection, sql, key));
-      const obstacle = lookForObstacle(seen);
-      if (obstacle !== undefined && !isPassed(seen)) return obstacle;
-      return writer.write(op, (connection) => apply(connection, sql, key));
+      const seen = await reader.glance(op, decide);
+      if (seen.kind === "answer" && seen.request === undefined) return seen.outcome;
+      return writer.write(op, (connection) => {
+        const plan = decide(connection);
+        if (plan.kind === "answer") {
+          const { outcome, request } = plan;
+          if (request !== undefined) {
+            connection.run(sql.requestLayout, request.segments, request.position, key.name, key.version);
+          }
+          return outcome;
+        }
+        writeGeneration(connection, sql, key, plan.next);
+        return "done";
+      });
     },
   };
 }
 
-type Obstacle = "unknown" | "none" | "not-drained" | "held";
-
-function lookForObstacle(row: ConsumerRow | undefined): Obstacle | undefined {
-  if (row?.kind === undefined) return "unknown";
-  if (row.layout === undefined) return "none";
-  const furthest = furthestOf(row, row.layout.position);
-  if (row.segments.some(({ position }) => position !== furthest)) return "not-drained";
-  return row.segments.some(({ held }) => held) ? "held" : undefined;
-}
-
-/** Whether a segment has gone past the position at which all were to stop. */
-function isPassed(row: ConsumerRow | undefined): boolean {
-  return row?.layout !== undefined && furthestOf(row, row.layout.position) > row.layout.position;
-}
-
-function furthestOf({ segments }: ConsumerRow, position: Position): Position {
-  return segments.reduce((most, segment) => max(most, segment.position ?? START), position);
-}
-
-function apply(connection: Connection, sql: Statements, key: ConsumerKey): Obstacle | "done" {
-  const row = readConsumer(connection, sql, key);
-  const obstacle = lookForObstacle(row);
-  if (row?.layout === undefined) return obstacle ?? "none";
+function writeGeneration(connection: Connection, sql: Statements, key: ConsumerKey, next: NextGeneration): void {
   const { name, version } = key;
-  const { layout, generation, segments } = row;
-  const position = furthestOf(row, layout.position);
-  if (position > layout.position) connection.run(sql.requestLayout, layout.segments, position, name, version);
-  if (obstacle !== undefined) return obstacle;
-
-  const committed = segments.flatMap(({ committedAt }) => committedAt ?? []);
-  const committedAt = committed.length === 0 ? null : Math.max(...committed);
+  const { generation, replaced, segments, position, committedAt = null } = next;
   connection.run(sql.nextGeneration, name, version);
   const token = nextToken(connection, sql);
-  for (let segment = 0; segment < layout.segments; segment++) {
-    connection.run(sql.insertSegment, name, version, generation + 1, segment, position, committedAt, token);
-    connection.run(sql.carryCompletions, { name, version, generation, segment, position });
+  for (let segment = 0; segment < segments; segment++) {
+    connection.run(sql.insertSegment, name, version, generation, segment, position, committedAt, token);
+    connection.run(sql.carryCompletions, { name, version, generation: replaced, segment, position });
   }
-  connection.run(sql.dropGenerations, name, version, generation);
-  connection.run(sql.dropCompletions, name, version, generation);
-  return "done";
-}
-
-function max(a: Position, b: Position): Position {
-  return a > b ? a : b;
+  connection.run(sql.dropSegments, name, version, replaced);
+  connection.run(sql.dropCompletions, name, version, replaced);
 }

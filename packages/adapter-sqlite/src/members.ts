@@ -1,4 +1,5 @@
 import type { ConsumerKey, MemberRecords } from "@tidemark/core/spi";
+import { decodeMember, membersOf } from "@tidemark/sql-kit";
 import type { Sessions } from "./session.ts";
 import type { Statements } from "./statements.ts";
 
@@ -9,10 +10,8 @@ export function createMemberRecords(sessions: () => Sessions, sql: Statements): 
         const keys = listOf(consumers);
         connection.run(sql.forgetMembers, keys);
         connection.run(sql.keepMember, member, ms, keys);
-        const rows = connection.all(sql.members, keys).map((row) => row as MemberColumns);
-        return consumers.map(({ name, version }) =>
-          rows.filter((row) => row.name === name && row.version === version).map((row) => row.member),
-        );
+        const rows = connection.all(sql.members, keys).map(decodeMember);
+        return membersOf(consumers, rows);
       }),
 
     leave: (consumers, member, op) =>
@@ -20,12 +19,6 @@ export function createMemberRecords(sessions: () => Sessions, sql: Statements): 
         connection.run(sql.leaveMember, member, listOf(consumers));
       }),
   };
-}
-
-interface MemberColumns {
-  readonly name: string;
-  readonly version: number;
-  readonly member: string;
 }
 
 function listOf(consumers: readonly ConsumerKey[]): string {

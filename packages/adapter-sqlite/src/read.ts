@@ -1,5 +1,5 @@
 import { type Position, toPosition } from "@tidemark/core";
-import type { AggregateQuery, LogPage, LogQuery, StoredEvent } from "@tidemark/core/spi";
+import type { AggregateQuery, EventIdQuery, LogPage, LogQuery, StoredEvent } from "@tidemark/core/spi";
 import { decodeEvent, isWhole } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { Statements } from "./statements.ts";
@@ -11,7 +11,12 @@ export function readAggregatePage(
 ): readonly StoredEvent[] {
   const { ref, from, to, limit } = query;
   const statement = query.direction === "forward" ? sql.aggregateForward : sql.aggregateBackward;
-  return connection.all(statement, ref.context, ref.type, ref.id, from, to, limit).map(decodeEvent);
+  return takeBytes(connection.iterate(statement, ref.context, ref.type, ref.id, from, to, limit), query.bytes);
+}
+
+export function readEventIdPage(connection: Connection, sql: Statements, query: EventIdQuery): readonly StoredEvent[] {
+  const { ref, after, until = null, from = null, to = null, limit } = query;
+  return takeBytes(connection.iterate(sql.eventsById, { ...ref, after, until, from, to, limit }), query.bytes);
 }
 
 /** Page and head are of one moment: the caller has begun a transaction. */
@@ -38,6 +43,19 @@ export function readHead(connection: Connection, sql: Statements): Position {
 
 export function readPositionBefore(connection: Connection, sql: Statements, time: number): Position {
   return toPosition(connection.number(sql.positionBefore, time));
+}
+
+/** Ends with the event that brings them to this many. The rows behind it are not read. */
+function takeBytes(rows: Iterable<unknown>, bytes: number): readonly StoredEvent[] {
+  const events: StoredEvent[] = [];
+  let left = bytes;
+  for (const row of rows) {
+    const event = decodeEvent(row);
+    events.push(event);
+    left -= event.data.length + event.metadata.length;
+    if (left <= 0) break;
+  }
+  return events;
 }
 
 function scopedParameters({ after, limit, scope }: LogQuery): object {

@@ -11,6 +11,14 @@ export interface Sessions {
 /** What runs in a transaction that is open already, which looks from inside as a session does. */
 export type OpenSession = Pick<Session, "read" | "write">;
 
+/** The same outside of a transaction: each call is one of its own. */
+export function eachAlone(sessions: () => Sessions): OpenSession {
+  return {
+    read: (op, work) => sessions().reader.read(op, work),
+    write: (op, work) => sessions().writer.write(op, work),
+  };
+}
+
 interface Done<T> {
   readonly value: T;
 }

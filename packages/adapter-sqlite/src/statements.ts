@@ -1,16 +1,16 @@
 import { type Ident, rename, renameAll } from "@tidemark/sql-kit";
 
 /** Statements are written with the default prefix, so that they can be pasted into a console. */
-const WRITTEN_PREFIX = "tidemark_";
+const WRITTEN_NAME = "tidemark_";
 
-export function withPrefix(sql: string, prefix: Ident): string {
-  return rename(sql, WRITTEN_PREFIX, prefix);
+export function inSchema(sql: string, prefix: Ident): string {
+  return rename(sql, WRITTEN_NAME, prefix);
 }
 
 export type Statements = { readonly [Name in keyof typeof WRITTEN]: string };
 
 export function createStatements(prefix: Ident): Statements {
-  return renameAll(WRITTEN, WRITTEN_PREFIX, prefix);
+  return renameAll(WRITTEN, WRITTEN_NAME, prefix);
 }
 
 /** `unixepoch('subsec')` is in seconds with a fraction; it is the database's clock, in the process that has the lock. */
@@ -60,6 +60,15 @@ const WRITTEN = {
     from tidemark_event
     where context = ? and aggregate_type = ? and aggregate_id = ? and version between ? and ?
     order by version desc limit ?`,
+  // Every text sorts before every blob, so the empty one stands for the end.
+  eventsById: `
+    select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
+      occurred_on, recorded_at
+    from tidemark_event
+    where context = @context and aggregate_type = @type and aggregate_id = @id
+      and event_id > @after and event_id <= coalesce(@until, x'')
+      and occurred_on between coalesce(@from, -9223372036854775808) and coalesce(@to, 9223372036854775807)
+    order by event_id limit @limit`,
   logPage: `
     select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
       occurred_on, recorded_at
@@ -138,7 +147,7 @@ const WRITTEN = {
   insertSegment: `
     insert into tidemark_consumer_segment (name, version, generation, segment, position, committed_at, token)
     values (?, ?, ?, ?, ?, ?, ?)`,
-  dropGenerations: `delete from tidemark_consumer_segment where name = ? and version = ? and generation <= ?`,
+  dropSegments: `delete from tidemark_consumer_segment where name = ? and version = ? and generation <= ?`,
   // To every segment, because which one's they are only the log knows, which may be elsewhere.
   carryCompletions: `
     insert into tidemark_completion (name, version, generation, segment, position)
@@ -341,4 +350,70 @@ const WRITTEN = {
   completions: `
     select position from tidemark_completion
     where name = ? and version = ? and generation = ? and segment = ? order by position`,
+
+  // Who stores a snapshot updates the actor's row first: that is the lock under which heads are decided.
+  changeActor: `
+    insert into tidemark_actor (type, system_id, changes) values (?, ?, 1)
+    on conflict do update set changes = changes + 1`,
+  snapshot: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark_snapshot where type = ? and system_id = ? and vector = ?`,
+  heads: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark_snapshot where type = ? and system_id = ? and is_head = 1 order by vector`,
+  headVectors: `
+    select vector from tidemark_snapshot where type = ? and system_id = ? and is_head = 1 order by vector`,
+  insertSnapshot: `
+    insert into tidemark_snapshot (type, system_id, vector, snapshot_id, version, ancestor, last_event_id,
+      last_event_at, is_head, state)
+    values (@type, @systemId, @vector, @snapshotId, @version, @ancestor, @lastEventId, @lastEventAt, @isHead, @state)`,
+  dropHeads: `
+    update tidemark_snapshot set is_head = 0
+    where type = ? and system_id = ? and vector in (select value from json_each(?))`,
+  // The links are counted, so that a circle ends.
+  snapshotChain: `
+    with recursive chain (link, vector, ancestor) as (
+      select 1, vector, ancestor from tidemark_snapshot
+      where type = @type and system_id = @systemId and vector = @vector
+      union all
+      select link + 1, snapshot.vector, snapshot.ancestor
+      from chain join tidemark_snapshot as snapshot
+        on snapshot.type = @type and snapshot.system_id = @systemId and snapshot.vector = chain.ancestor
+      where link < @limit
+    )
+    select vector, ancestor from chain order by link limit @limit`,
+  // The first vector may be the empty text, which is not after the empty text.
+  snapshotLinks: `
+    select vector, ancestor from tidemark_snapshot
+    where type = @type and system_id = @systemId and vector >= coalesce(@after, '') and vector is not @after
+    order by vector limit @limit`,
+  snapshotAtEvent: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark_snapshot where type = ? and system_id = ? and last_event_id <= ?
+    order by last_event_id desc, version desc, vector desc limit 1`,
+  // Nulls sort before all ids.
+  snapshotAtTime: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark_snapshot where type = ? and system_id = ? and last_event_at <= ?
+    order by last_event_at desc, last_event_id desc, version desc, vector desc limit 1`,
+
+  systemIdAsOf: `
+    select system_id as id from tidemark_identity
+    where type = ? and actor_id = ? and since <= coalesce(?, 9223372036854775807)
+    order by since desc limit 1`,
+  actorIdAsOf: `
+    select actor_id as id from tidemark_identity
+    where type = ? and system_id = ? and since <= coalesce(?, 9223372036854775807)
+    order by since desc limit 1`,
+  changeIdentityKey: `
+    insert into tidemark_identity_key (type, kind, id, changes, last_at) values (?, ?, ?, 1, 0)
+    on conflict do update set changes = changes + 1
+    returning last_at`,
+  insertIdentity: `insert into tidemark_identity (type, actor_id, system_id, since) values (?, ?, ?, ?)`,
+  keepIdentityTime: `update tidemark_identity_key set last_at = ? where type = ? and kind = ? and id = ?`,
+
+  storePack: `
+    insert into tidemark_pack (type, system_id, vector, events) values (?, ?, ?, ?)
+    on conflict do update set events = excluded.events`,
+  pack: `select events from tidemark_pack where type = ? and system_id = ? and vector = ?`,
 } as const;

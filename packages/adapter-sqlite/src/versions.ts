@@ -1,4 +1,4 @@
-import type { ConsumerRecords, ConsumerRow } from "@tidemark/core/spi";
+import { type ConsumerRecords, planPromotion } from "@tidemark/core/spi";
 import { nextToken, readConsumer } from "./consumers.ts";
 import type { Sessions } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -10,20 +10,13 @@ export function createVersionRecords(sessions: () => Sessions, sql: Statements):
       sessions().writer.write(op, (connection) => {
         const before = readConsumer(connection, sql, { name, version: from });
         const after = readConsumer(connection, sql, { name, version: to });
-        if (before?.kind === undefined || after?.kind === undefined) return "unknown";
-        if (!before.active) return "inactive";
-        if (before.layout !== undefined || after.layout !== undefined) return "segments";
-        if (before.segments.length !== after.segments.length) return "segments";
-        if (!standAlike(before, after)) return "positions";
+        const plan = planPromotion(before, after);
+        if (plan.kind === "answer") return plan.outcome;
         connection.run(sql.setActive, 0, 0, name, from);
         connection.run(sql.setActive, 1, 1, name, to);
         connection.run(sql.fenceSegments, nextToken(connection, sql), name, from, to);
-        connection.run(sql.copyCompletions, { name, from, to, generation: after.generation });
+        connection.run(sql.copyCompletions, { name, from, to, generation: plan.to.generation });
         return "done";
       }),
   };
-}
-
-function standAlike(before: ConsumerRow, after: ConsumerRow): boolean {
-  return before.segments.every(({ position }, index) => position === after.segments[index]?.position);
 }

@@ -7,11 +7,14 @@ import { moveCheckpoint, readSegment } from "./consumers.ts";
 import { createLetterPort } from "./dead-letters.ts";
 import { createDeadlinePort } from "./deadlines.ts";
 import { busy, isBusy, otherLog, transactionRequired, translate } from "./errors.ts";
+import { createIdentityPort } from "./identities.ts";
 import type { Lent } from "./lent.ts";
-import { missingSchema } from "./schema.ts";
-import { readAggregatePage } from "./read.ts";
+import { createPackPort } from "./packs.ts";
+import { readAggregatePage, readEventIdPage } from "./read.ts";
 import { createSagaPort } from "./sagas.ts";
+import { missingSchema } from "./schema.ts";
 import { type OpenSession, pause } from "./session.ts";
+import { createSnapshotPort } from "./snapshots.ts";
 import type { Statements } from "./statements.ts";
 
 /** What a port needs to know of the transaction that it works in. */
@@ -43,6 +46,7 @@ export function createPort(open: OpenTransaction, sql: Statements): TransactionP
     isOpen: open.isOpen,
     appendBatch: (units, op) => session.write(op, (connection) => appendUnits(connection, sql, units, op)),
     readAggregate: (query, op) => session.read(op, (connection) => readAggregatePage(connection, sql, query)),
+    readEventsById: (query, op) => session.read(op, (connection) => readEventIdPage(connection, sql, query)),
     segment: (key, op) => session.read(op, (connection) => readSegment(connection, sql, key)),
     // Not wholly: the lent transaction's mark is beneath a savepoint that would be set now, and could not be probed.
     fence: (fence, op) =>
@@ -54,6 +58,9 @@ export function createPort(open: OpenTransaction, sql: Statements): TransactionP
     deadlines: createDeadlinePort(session, sql),
     deadLetters: createLetterPort(session, sql),
     completions: createCompletionPort(session, sql),
+    snapshots: createSnapshotPort(session, sql),
+    identities: createIdentityPort(session, sql),
+    packs: createPackPort(session, sql),
   };
 }
 

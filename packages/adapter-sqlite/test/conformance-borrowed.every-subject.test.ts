@@ -1,4 +1,5 @@
 import { runConformance } from "@tidemark/conformance/vitest";
+import { onOthers } from "./selection.ts";
 import { borrowed } from "./subject.mjs";
 
-runConformance(borrowed);
+runConformance(borrowed, { laws: onOthers });

@@ -1,4 +1,5 @@
 import { runConformance } from "@tidemark/conformance/vitest";
+import { onOthers } from "./selection.ts";
 import { prefixed } from "./subject.mjs";
 
-runConformance(prefixed);
+runConformance(prefixed, { laws: onOthers });

@@ -3,9 +3,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSqliteAdapter, createSqliteStore } from "@tidemark/adapter-sqlite";
 import { type Position, START, toPosition } from "@tidemark/core";
-import type { Adapter } from "@tidemark/core/spi";
+import type { Adapter, SnapshotChange, SnapshotState } from "@tidemark/core/spi";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+const ACTOR = { type: "account", systemId: "1" };
+
+/** Stores a snapshot that all heads went into. */
+function follow(vector: string): (state: SnapshotState) => SnapshotChange {
+  return ({ heads }) => ({
+    row: {
+      vector,
+      snapshotId: vector,
+      version: 1,
+      ancestor: heads[0],
+      lastEventId: vector,
+      lastEventAt: 1,
+      state: "{}",
+    },
+    isHead: true,
+    dominated: heads,
+  });
+}
 
 describe("a file that the first migration left", () => {
   let folder: string;
@@ -23,7 +42,7 @@ describe("a file that the first migration left", () => {
 
   test("is refused by check, which says what is needed", async () => {
     const opening = createSqliteStore({ file, schema: "check" });
-    await expect(opening).rejects.toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 1, needed: 3 } });
+    await expect(opening).rejects.toMatchObject({ code: "SCHEMA_MISMATCH", details: { stored: 1, needed: 4 } });
   });
 
   test("keeps its log, events and consumers when it is migrated", async () => {
@@ -46,6 +65,11 @@ describe("a file that the first migration left", () => {
       await adapter.within(tx).sagas.insert("payment", { id: "1", associations: [association], data: "{}" }, {});
     }, {});
     expect(await adapter.sagas.find("payment", association, {})).toMatchObject([{ id: "1", version: 1 }]);
+    expect(await adapter.identities.resolve("account", "DE-1", "1", {})).toBe("1");
+    await adapter.snapshots.store(ACTOR, "a:1", follow("a:1"), {});
+    expect(await adapter.snapshots.heads(ACTOR, {})).toMatchObject([{ vector: "a:1", ancestor: undefined }]);
+    await adapter.packs.store(ACTOR, "a:1", "[]", {});
+    expect(await adapter.packs.get(ACTOR, "a:1", {})).toBe("[]");
     await adapter.close();
   });
 });
@@ -70,7 +94,7 @@ describe("an index serves", () => {
     executed.length = 0;
     await call();
     return executed
-      .filter((sql) => /^\s*(select|update|delete)/.test(sql))
+      .filter((sql) => /^\s*(select|update|delete|with)/.test(sql))
       .flatMap((sql) => handle.prepare(`explain query plan ${sql}`).all().map(decodeStep));
   }
 
@@ -80,6 +104,8 @@ describe("an index serves", () => {
 
   const page = { after: START, limit: 10, requested: false, sequence: undefined };
   const at = (position: number): Position => toPosition(position);
+  const ref = { context: "default", type: "account", id: "1" };
+  const eventIds = { ref, after: "e1", until: undefined, from: 1, to: undefined, limit: 10, bytes: 1e6 };
   const saga = { id: "1", version: 1, associations: [{ property: "order", value: "42" }], data: "{}" };
 
   const calls: Readonly<Record<string, () => () => Promise<unknown>>> = {
@@ -101,6 +127,20 @@ describe("an index serves", () => {
     "a letter's removal": () => inTransaction(({ deadLetters }) => deadLetters.remove(consumer, at(1), {})),
     "the sweep of claims": () => () => adapter.claims.sweep(consumer, 1, {}),
     "a look": () => () => adapter.consumers.look([{ key: consumer, saga: "payment" }], {}),
+    "an actor's heads": () => () => adapter.snapshots.heads(ACTOR, {}),
+    "a snapshot by its vector": () => () => adapter.snapshots.get(ACTOR, "a:1", {}),
+    "a snapshot's storing": () => async () => {
+      await adapter.snapshots.store(ACTOR, "a:1", follow("a:1"), {});
+      await adapter.snapshots.store(ACTOR, "a:2", follow("a:2"), {});
+    },
+    "a page of links": () => () => adapter.snapshots.links(ACTOR, "a:1", 10, {}),
+    "the snapshot at an event": () => () => adapter.snapshots.atEvent(ACTOR, "e1", {}),
+    "the snapshot at a time": () => () => adapter.snapshots.atTime(ACTOR, 1, {}),
+    "a system id at a time": () => () => adapter.identities.systemId("account", "DE-1", 1, {}),
+    "an actor id at a time": () => () => adapter.identities.actorId("account", "1", 1, {}),
+    "an identity's mapping": () => () => adapter.identities.map("account", "1", "DE-1", {}),
+    "a pack": () => () => adapter.packs.get(ACTOR, "a:1", {}),
+    "a page of events by id": () => () => adapter.readEventsById(eventIds, {}),
     completions: () => inTransaction(({ completions }) => completions.record(segment, [at(2)], at(1), {})),
   };
 
@@ -114,6 +154,32 @@ describe("an index serves", () => {
   test("requested letters, of which there are few, without reading the others", async () => {
     const plan = await planOf(() => adapter.deadLetters.list(consumer, { ...page, requested: true }, {}));
     expect(plan).toContainEqual(expect.stringContaining("INDEX tidemark_dead_letter_requested"));
+  });
+
+  test("an actor's heads, without reading its history", async () => {
+    const plan = await planOf(() => adapter.snapshots.heads(ACTOR, {}));
+    expect(plan).toEqual([expect.stringContaining("INDEX tidemark_snapshot_head (type=? AND system_id=?)")]);
+  });
+
+  test("the snapshot at an event and at a time, without reading the ones before it", async () => {
+    expect(await planOf(() => adapter.snapshots.atEvent(ACTOR, "e1", {}))).toEqual([
+      expect.stringContaining("INDEX tidemark_snapshot_event (type=? AND system_id=? AND last_event_id<?)"),
+    ]);
+    expect(await planOf(() => adapter.snapshots.atTime(ACTOR, 1, {}))).toEqual([
+      expect.stringContaining("INDEX tidemark_snapshot_time (type=? AND system_id=? AND last_event_at<?)"),
+    ]);
+  });
+
+  test("each link of a chain", async () => {
+    const plan = await planOf(() => adapter.snapshots.chain(ACTOR, "a:1", 10, {}));
+    expect(plan).toContainEqual(expect.stringMatching(/^SEARCH tidemark_snapshot .*system_id=\? AND vector=\?/));
+    expect(plan).toContainEqual(expect.stringMatching(/^SEARCH snapshot .*system_id=\? AND vector=\?/));
+    expect(plan).not.toContainEqual(expect.stringMatching(/^SCAN (?!chain)/));
+  });
+
+  test("both ends of a page of events by id", async () => {
+    const plan = await planOf(() => adapter.readEventsById(eventIds, {}));
+    expect(plan).toEqual([expect.stringContaining("aggregate_id=? AND event_id>? AND event_id<?)")]);
   });
 });
 
