@@ -1,5 +1,6 @@
 import type { Adapter, OpenedLog, Operation } from "@tidemark/core/spi";
-import { Pool } from "pg";
+import { Told } from "@tidemark/sql-kit";
+import type { Pool } from "pg";
 import { appendBatch } from "./append.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { createClaimRecords } from "./claims.ts";
@@ -8,18 +9,29 @@ import { createConsumerRecords } from "./consumers.ts";
 import { createLetterRecords } from "./dead-letters.ts";
 import { createDeadlineReader } from "./deadlines.ts";
 import { invalidArgument, notOpen } from "./errors.ts";
-import type { Lent } from "./lent.ts";
+import { createIdentityRecords } from "./identities.ts";
 import { createLayoutRecords } from "./layouts.ts";
+import type { Lent } from "./lent.ts";
 import { createMemberRecords } from "./members.ts";
-import { checkLog, migrate, needsMigration, readLog } from "./schema.ts";
 import { type PostgresOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
-import { readAggregatePage, readFrontierHolders, readHead, readLogPage, readPositionBefore, Told } from "./read.ts";
+import { createPackRecords } from "./packs.ts";
+import { connectionBeside, createOwnPool } from "./pool.ts";
+import {
+  readAggregatePage,
+  readEventIdPage,
+  readFrontierHolders,
+  readHead,
+  readLogPage,
+  readPositionBefore,
+} from "./read.ts";
 import { createSagaReader } from "./sagas.ts";
-import { connectionBeside, Session } from "./session.ts";
+import { checkLog, migrate, needsMigration, readLog } from "./schema.ts";
+import { Session } from "./session.ts";
+import { createSnapshotRecords } from "./snapshots.ts";
 import { createStatements, type Statements } from "./statements.ts";
 import { runLent } from "./transaction.ts";
-import { Wakeups } from "./wakeups.ts";
 import { createVersionRecords } from "./versions.ts";
+import { Wakeups } from "./wakeups.ts";
 import { CallersTransactions, createPort, lentTransaction } from "./within.ts";
 import { createZoneRecords } from "./zones.ts";
 
@@ -41,11 +53,12 @@ export function createPostgresAdapter(options: PostgresOptions): Adapter<Queryab
     lending: counts ? "blocks-writes" : "beside",
     open: (schema, op) => connections.open(schema, op),
     appendBatch: async (units, op) => {
-      const outcomes = await appendBatch({ session: session(), sql, counts }, units, op);
+      const outcomes = await appendBatch({ session: connections.appending, sql, counts }, units, op);
       if (outcomes.some((outcome) => outcome.kind === "appended")) connections.wakeups?.tell();
       return outcomes;
     },
     readAggregate: (query, op) => session().read(op, (connection) => readAggregatePage(connection, sql, query)),
+    readEventsById: (query, op) => session().read(op, (connection) => readEventIdPage(connection, sql, query)),
     readAll: (query, op) => session().read(op, (connection) => readLogPage(connection, sql, query, told)),
     head: (op) => session().read(op, (connection) => readHead(connection, sql, told)),
     positionBefore: (time, op) => session().read(op, (connection) => readPositionBefore(connection, sql, time)),
@@ -74,6 +87,9 @@ export function createPostgresAdapter(options: PostgresOptions): Adapter<Queryab
     deadLetters: createLetterRecords(session, sql),
     claims: createClaimRecords(session, sql),
     members: createMemberRecords(session, sql),
+    snapshots: createSnapshotRecords(session, sql),
+    identities: createIdentityRecords(session, sql),
+    packs: createPackRecords(session, sql),
     ...(resolved.notify ? { listen: (wake) => connections.listen(wake) } : {}),
     close: () => connections.close(),
   };
@@ -91,6 +107,7 @@ class Connections {
   readonly #sql: Statements;
   #owned: Pool | undefined;
   #session: Session | undefined;
+  #appending: Session | undefined;
   #logId: string | undefined;
   #wakeups: Wakeups | undefined;
 
@@ -102,6 +119,12 @@ class Connections {
   get session(): Session {
     if (this.#session === undefined) throw notOpen();
     return this.#session;
+  }
+
+  /** The same for batches of appends, which core counts. */
+  get appending(): Session {
+    if (this.#appending === undefined) throw notOpen();
+    return this.#appending;
   }
 
   get logId(): string {
@@ -121,15 +144,22 @@ class Connections {
 
   async open(schema: "migrate" | "check", op: Operation): Promise<OpenedLog> {
     const sql = this.#sql;
-    const pool = this.#options.pool ?? this.#createPool();
-    const session = new Session(pool, this.#options);
+    const { connection, pool: borrowed } = this.#options;
+    const pool = borrowed ?? createOwnPool(connection);
+    this.#owned = borrowed === undefined ? pool : undefined;
+    const session = new Session(pool, { ...this.#options, endsWhenFree: false });
+    const appending = new Session(pool, { ...this.#options, endsWhenFree: true });
     if (await needsMigration(session, sql, schema, this.#options.schemaName, op))
       await migrate(session, sql, this.#options, op);
     const log = await session.read(op, (connection) => readLog(connection, sql));
     checkLog(log, this.#options);
     const level = await session.read(op, (connection) => connection.get(sql.defaultIsolation));
-    if ((level as { readonly isolation: string }).isolation !== "read committed") session.frame();
+    if ((level as { readonly isolation: string }).isolation !== "read committed") {
+      session.frame();
+      appending.frame();
+    }
     this.#session = session;
+    this.#appending = appending;
     this.#logId = log.logId;
     if (this.#options.notify) this.#wakeups = new Wakeups(() => connectionBeside(pool), log.logId);
     return { logId: log.logId };
@@ -138,19 +168,10 @@ class Connections {
   async close(): Promise<void> {
     const pool = this.#owned;
     this.#session = undefined;
+    this.#appending = undefined;
     this.#owned = undefined;
     await this.#wakeups?.close();
     await pool?.end();
-  }
-
-  #createPool(): Pool {
-    const { connection } = this.#options;
-    const config = typeof connection === "string" ? { connectionString: connection } : connection;
-    const pool = new Pool({ application_name: "tidemark", ...config });
-    // A connection that is lost while nobody uses it: the pool has dropped it, and the next call gets another.
-    pool.on("error", () => undefined);
-    this.#owned = pool;
-    return pool;
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { decodeNumber, keepingLast } from "@tidemark/sql-kit";
 import type { ClientBase, QueryConfig, QueryResult } from "pg";
 
 /** What statements run on: a client of pg, or something that looks like one. */
@@ -32,10 +33,7 @@ export class Connection {
 
   /** The one number that a query yields. */
   async number(sql: string, ...values: readonly unknown[]): Promise<number> {
-    const row = await this.get(sql, ...values);
-    const value: unknown = typeof row === "object" && row !== null ? Object.values(row)[0] : undefined;
-    if (typeof value !== "number") throw new TypeError(`A number was expected of: ${sql}`);
-    return value;
+    return decodeNumber(await this.get(sql, ...values), sql);
   }
 
   /** Several statements in one round trip, without values: the simple protocol. */
@@ -66,16 +64,14 @@ function quotedElement(text: string): string {
   return `"${unescaped.replaceAll('"', '\\"')}"`;
 }
 
-const names = new Map<string, string>();
+/** As many statements as some stores have between them. */
+const NAMES_KEPT = 2_000;
 
 /** By content: two stores, or two versions of this package, may share a client of the caller's. */
-function nameOf(sql: string): string {
-  const known = names.get(sql);
-  if (known !== undefined) return known;
-  const name = `tidemark_${createHash("sha256").update(sql).digest("hex").slice(0, 24)}`;
-  names.set(sql, name);
-  return name;
-}
+const nameOf = keepingLast(
+  NAMES_KEPT,
+  (sql) => `tidemark_${createHash("sha256").update(sql).digest("hex").slice(0, 24)}`,
+);
 
 const asIs = (text: string): string => text;
 const asNumbers = (text: string): readonly number[] => (text === "{}" ? [] : text.slice(1, -1).split(",").map(Number));

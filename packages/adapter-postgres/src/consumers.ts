@@ -7,7 +7,7 @@ import type {
   SegmentKey,
   SegmentState,
 } from "@tidemark/core/spi";
-import { decodeConsumer, decodeSegment, decodeSegmentState } from "@tidemark/sql-kit";
+import { decodeConsumer, decodeSegment, decodeSegmentState, storable } from "@tidemark/sql-kit";
 import { type Connection, numbers } from "./connection.ts";
 import { transactionEnded } from "./errors.ts";
 import type { Session } from "./session.ts";
@@ -94,8 +94,7 @@ export async function readSegment(
   sql: Statements,
   key: SegmentKey,
 ): Promise<SegmentState | undefined> {
-  const row = await connection.get(sql.segment, key.name, key.version, key.generation, key.segment);
-  return row === undefined ? undefined : decodeSegmentState(row);
+  return decodeSegmentState(await connection.get(sql.segment, key.name, key.version, key.generation, key.segment));
 }
 
 /**
@@ -148,11 +147,6 @@ function asLook(row: unknown): { readonly n: number; readonly look: ConsumerLook
   return { n, look: { row: withSegments(row), requested: buckets, dueInMs: due_in ?? undefined } };
 }
 
-/** What a text of the database cannot hold stands for something unreadable already. */
-function storable(text: string): string {
-  return text.replaceAll(/\p{Surrogate}/gu, "\ufffd").replaceAll("\0", "\ufffd");
-}
-
 export async function lockDeclared(connection: Connection, sql: Statements, key: ConsumerKey): Promise<boolean> {
   const row = await connection.get(sql.lockConsumer, key.name, key.version);
   return row !== undefined && (row as { readonly kind: string | null }).kind !== null;
@@ -160,6 +154,9 @@ export async function lockDeclared(connection: Connection, sql: Statements, key:
 
 /** Whether somebody holds a zone of the consumer; if not, nobody can enter one before the transaction has ended. */
 export async function lockUnlessHeld(connection: Connection, sql: Statements, key: ConsumerKey): Promise<boolean> {
-  const row = await connection.get(sql.lockSegments, key.name, key.version);
-  return (row as { readonly held: boolean }).held;
+  return asLocked(await connection.get(sql.lockSegments, key.name, key.version)).held;
+}
+
+function asLocked(row: unknown): { readonly held: boolean } {
+  return row as { readonly held: boolean };
 }

@@ -1,6 +1,6 @@
 import type { ConsumerKey } from "@tidemark/core";
 import type { LetterPort, LetterQuery, LetterRecords, NewLetter } from "@tidemark/core/spi";
-import { decodeLetter } from "@tidemark/sql-kit";
+import { decodeLetter, decodeSequence, oneForEachPosition } from "@tidemark/sql-kit";
 import { type Connection, numbers } from "./connection.ts";
 import type { OpenSession, Session } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -85,17 +85,6 @@ function countLetters(
     : connection.number(sql.countSequenceLetters, name, version, sequence);
 }
 
-/** One statement cannot write a row twice: letters that are parked twice at once are what parking them in turn makes of them. */
-function oneForEachPosition(letters: readonly NewLetter[]): readonly NewLetter[] {
-  const byPosition = new Map<bigint, NewLetter>();
-  for (const letter of letters) {
-    const { cause, attempts = 0 } = byPosition.get(letter.position) ?? {};
-    const cumulated = { cause: letter.cause ?? cause, attempts: letter.attempts + attempts };
-    byPosition.set(letter.position, { ...letter, ...cumulated });
-  }
-  return [...byPosition.values()];
-}
-
 /** Letters as the arrays that statements take. */
 interface LetterArrays {
   readonly positions: unknown;
@@ -117,8 +106,4 @@ function arraysOf(letters: readonly NewLetter[]): LetterArrays {
     ],
     sequences: [numbers(waiting.map(({ position }) => position)), waiting.map(({ sequence }) => sequence)],
   };
-}
-
-function decodeSequence(row: unknown): string {
-  return (row as { readonly sequence: string }).sequence;
 }

@@ -1,5 +1,11 @@
-import { type Position, START } from "@tidemark/core";
-import type { ConsumerRecords, ConsumerRow } from "@tidemark/core/spi";
+import {
+  type ConsumerKey,
+  type ConsumerRecords,
+  type NextGeneration,
+  planLayout,
+  planLayoutRequest,
+} from "@tidemark/core/spi";
+import type { Connection } from "./connection.ts";
 import { lockDeclared, lockUnlessHeld, readConsumer } from "./consumers.ts";
 import type { Session } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -13,51 +19,43 @@ export function createLayoutRecords(
     requestLayout: (key, layout, op) =>
       session().write(op, async (connection) => {
         if (!(await lockDeclared(connection, sql, key))) return "unknown";
-        const row = await readConsumer(connection, sql, key);
-        if (layout !== undefined && row?.layout !== undefined) {
-          return row.layout.segments === layout.segments ? "done" : "other";
-        }
-        await connection.run(sql.requestLayout, key.name, key.version, layout?.segments, layout?.position);
+        const plan = planLayoutRequest(await readConsumer(connection, sql, key), layout);
+        if (plan.kind === "answer") return plan.outcome;
+        await connection.run(sql.requestLayout, key.name, key.version, plan.layout?.segments, plan.layout?.position);
         return "done";
       }),
 
     applyLayout: (key, op) =>
       session().write(op, async (connection) => {
-        const { name, version } = key;
         if (!(await lockDeclared(connection, sql, key))) return "unknown";
-        const seen = await readConsumer(connection, sql, key);
-        if (seen?.layout === undefined) return "none";
-        const { segments } = seen.layout;
-        const position = furthestOf(seen, seen.layout.position);
-        if (position > seen.layout.position) {
-          await connection.run(sql.requestLayout, name, version, segments, position);
+        let plan = planLayout(await readConsumer(connection, sql, key));
+        if (plan.kind === "write") {
+          if (await lockUnlessHeld(connection, sql, key)) return "held";
+          // With the segments locked, this is what they are.
+          plan = planLayout(await readConsumer(connection, sql, key));
         }
-        if (!standAt(seen, position)) return "not-drained";
-        if (await lockUnlessHeld(connection, sql, key)) return "held";
-        // With the segments locked, this is what they are.
-        const row = await readConsumer(connection, sql, key);
-        if (row === undefined || !standAt(row, position)) return "not-drained";
-
-        const committed = row.segments.flatMap(({ committedAt }) => committedAt ?? []);
-        const committedAt = committed.length === 0 ? undefined : Math.max(...committed);
-        const { generation } = row;
-        await connection.run(sql.nextGeneration, name, version);
-        await connection.run(sql.insertSegments, name, version, generation + 1, segments, position, committedAt);
-        await connection.run(sql.carryCompletions, name, version, generation, segments, position);
-        await connection.run(sql.dropGenerations, name, version, generation);
+        if (plan.kind === "answer") {
+          const { outcome, request } = plan;
+          if (request !== undefined) {
+            await connection.run(sql.requestLayout, key.name, key.version, request.segments, request.position);
+          }
+          return outcome;
+        }
+        await writeGeneration(connection, sql, key, plan.next);
         return "done";
       }),
   };
 }
 
-function standAt(row: ConsumerRow, position: Position): boolean {
-  return row.segments.every((segment) => segment.position === position);
-}
-
-function furthestOf({ segments }: ConsumerRow, position: Position): Position {
-  return segments.reduce((most, segment) => max(most, segment.position ?? START), position);
-}
-
-function max(a: Position, b: Position): Position {
-  return a > b ? a : b;
+async function writeGeneration(
+  connection: Connection,
+  sql: Statements,
+  { name, version }: ConsumerKey,
+  next: NextGeneration,
+): Promise<void> {
+  const { generation, replaced, segments, position, committedAt } = next;
+  await connection.run(sql.nextGeneration, name, version);
+  await connection.run(sql.insertSegments, name, version, generation, segments, position, committedAt);
+  await connection.run(sql.carryCompletions, name, version, replaced, segments, position);
+  await connection.run(sql.dropGenerations, name, version, replaced);
 }

@@ -12,6 +12,11 @@ import type { Checkout } from "./session.ts";
 export class Lent {
   readonly tx: Queryable;
   readonly mark: string = randomUUID();
+  /**
+   * For what the store does in the transaction, which is refused as what the borrower does is, once that is over: somebody
+   * who was half-way when the signal fired would go on in whatever the connection is used for by then.
+   */
+  readonly guarded: Connection;
   readonly #checkout: Checkout;
   readonly #cursors = new Set<Submittable>();
   #state: "open" | "ended" | "revoked" = "open";
@@ -22,6 +27,7 @@ export class Lent {
       this.check();
       if (isSubmittable(query)) this.#cursors.add(query);
     });
+    this.guarded = checkout.through(this.tx);
   }
 
   get isOpen(): boolean {
@@ -29,8 +35,9 @@ export class Lent {
     return this.#state === "open";
   }
 
-  get isRevoked(): boolean {
-    return this.#state === "revoked";
+  /** Whether it is known that the borrower has ended it. */
+  get isEnded(): boolean {
+    return !this.isOpen && this.#state === "ended";
   }
 
   get connection(): Connection {
@@ -44,6 +51,20 @@ export class Lent {
   /** Throws TRANSACTION_ENDED once the transaction is known to be over: what follows would commit by itself. */
   check(): void {
     if (!this.isOpen) throw transactionEnded();
+  }
+
+  /**
+   * Whether the borrower has ended it. Undefined when it cannot be asked: in a transaction that has failed, or on a
+   * connection that is lost.
+   */
+  async isGone(): Promise<boolean | undefined> {
+    try {
+      const results = await this.connection.script("select current_setting('tidemark_store.mark', true) as mark");
+      const row: unknown = results.at(-1)?.rows[0];
+      return (row as { readonly mark: string | null }).mark !== this.mark;
+    } catch {
+      return undefined;
+    }
   }
 
   /** What the borrower has left open: until a cursor is closed, the connection runs no other statement. */

@@ -1,4 +1,5 @@
 import type { MemberRecords } from "@tidemark/core/spi";
+import { decodeMember, membersOf } from "@tidemark/sql-kit";
 import { numbers } from "./connection.ts";
 import type { Session } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -10,10 +11,8 @@ export function createMemberRecords(session: () => Session, sql: Statements): Me
         const [names, versions] = [consumers.map(({ name }) => name), numbers(consumers.map(({ version }) => version))];
         await connection.run(sql.forgetMembers, names, versions);
         await connection.run(sql.keepMember, names, versions, member, ms);
-        const rows = (await connection.all(sql.members, names, versions)).map((row) => row as MemberColumns);
-        return consumers.map(({ name, version }) =>
-          rows.filter((row) => row.name === name && row.version === version).map((row) => row.member),
-        );
+        const rows = (await connection.all(sql.members, names, versions)).map(decodeMember);
+        return membersOf(consumers, rows);
       }),
 
     leave: (consumers, member, op) =>
@@ -27,10 +26,4 @@ export function createMemberRecords(session: () => Session, sql: Statements): Me
         );
       }),
   };
-}
-
-interface MemberColumns {
-  readonly name: string;
-  readonly version: number;
-  readonly member: string;
 }

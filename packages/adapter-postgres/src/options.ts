@@ -1,4 +1,4 @@
-import { type Ident, ident, invalidArgument } from "@tidemark/sql-kit";
+import { type Ident, ident, invalidArgument, milliseconds } from "@tidemark/sql-kit";
 import type { Pool, PoolConfig } from "pg";
 
 /**
@@ -111,9 +111,4 @@ function isReadable(url: string): boolean {
 function checkBoolean(argument: string, value: boolean): boolean {
   if (typeof value === "boolean") return value;
   throw invalidArgument(argument, `${argument} is true or false.`);
-}
-
-function milliseconds(argument: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= 0x7fff_ffff) return value;
-  throw invalidArgument(argument, `${argument} is a whole number of milliseconds from 1, got ${String(value)}.`);
 }

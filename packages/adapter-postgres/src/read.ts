@@ -1,6 +1,13 @@
-import { type Position, START, toPosition } from "@tidemark/core";
-import type { AggregateQuery, FrontierHolderRow, LogPage, LogQuery, StoredEvent } from "@tidemark/core/spi";
-import { decodeEvent } from "@tidemark/sql-kit";
+import { type Position, toPosition } from "@tidemark/core";
+import type {
+  AggregateQuery,
+  EventIdQuery,
+  FrontierHolderRow,
+  LogPage,
+  LogQuery,
+  StoredEvent,
+} from "@tidemark/core/spi";
+import { decodeEvent, decodeHolder, NO_VERSION, type Told } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
 import type { Statements } from "./statements.ts";
 
@@ -9,31 +16,24 @@ export async function readAggregatePage(
   sql: Statements,
   query: AggregateQuery,
 ): Promise<readonly StoredEvent[]> {
-  const { ref, limit } = query;
-  const [from, to] = [Math.max(query.from, 0), Math.min(query.to, NO_VERSION)];
+  const { ref, limit, bytes } = query;
+  const { context, type, id } = ref;
+  const from = Math.min(Math.max(query.from, 0), NO_VERSION);
+  const to = Math.min(query.to, NO_VERSION);
   const statement = query.direction === "forward" ? sql.aggregateForward : sql.aggregateBackward;
-  const rows = await connection.all(statement, ref.context, ref.type, ref.id, Math.min(from, NO_VERSION), to, limit);
+  const rows = await connection.all(statement, context, type, id, from, to, limit, bytes);
   return rows.map(decodeEvent);
 }
 
-/** No aggregate has a version above this. */
-const NO_VERSION = 0x7fff_ffff;
-
-interface PageColumns {
-  readonly position: number | null;
-  readonly size: number | null;
-}
-
-/**
- * The highest position that was told as the head. A transaction registers with a mark that it has read a moment before,
- * so that the frontier may go back until it ends. What was told stays true, and is what readers are told again.
- */
-export class Told {
-  highest: Position = START;
-
-  raise(position: Position): void {
-    if (position > this.highest) this.highest = position;
-  }
+export async function readEventIdPage(
+  connection: Connection,
+  sql: Statements,
+  query: EventIdQuery,
+): Promise<readonly StoredEvent[]> {
+  const { ref, after, until, from, to, limit, bytes } = query;
+  const { context, type, id } = ref;
+  const rows = await connection.all(sql.eventsById, context, type, id, after, until, from, to, limit, bytes);
+  return rows.map(decodeEvent);
 }
 
 export async function readLogPage(
@@ -54,26 +54,15 @@ export async function readLogPage(
     scope.aggregateTypes,
     scope.eventTypes,
   );
-  const head = asColumns(rows.at(-1));
+  const { position: head } = asHead(rows.at(-1));
   const events = rows.slice(0, -1).map(decodeEvent);
-  const size = rows.reduce<number>((sum, row) => sum + (asColumns(row).size ?? 0), 0);
-  const last = events.at(-1);
-  // Full: there may be more, so the reader goes on from here.
-  if (last !== undefined && (events.length === limit || size >= bytes)) return { events, next: last.position };
-  const next = toPosition(head.position ?? 0);
-  // A reader that went back would get events again.
-  if (next < after) return { events, next: after };
-  told.raise(next);
-  return { events, next };
+  const size = rows.reduce<number>((sum, row) => sum + (asSized(row).size ?? 0), 0);
+  return { events, next: told.next(query, events, size, toPosition(head ?? 0)) };
 }
 
 export async function readHead(connection: Connection, sql: Statements, told: Told): Promise<Position> {
   const head = toPosition(await connection.number(sql.head));
-  if (head >= told.highest || (await connection.number(sql.eventsAt, told.highest)) === 0) {
-    // Where the event is gone, so is the log that was: somebody has emptied it.
-    told.highest = head;
-  }
-  return told.highest;
+  return told.head(head, (position) => connection.number(sql.eventsAt, position));
 }
 
 /** In two steps, because what is at or below the frontier stays as it is. */
@@ -86,30 +75,14 @@ export async function readFrontierHolders(
   connection: Connection,
   sql: Statements,
 ): Promise<readonly FrontierHolderRow[]> {
-  const rows = await connection.all(sql.frontierHolders);
-  return rows.map((row) => {
-    const { position, since, session, application } = asHolder(row);
-    return {
-      position: toPosition(position),
-      since: since ?? undefined,
-      // One that is about to end may be listed without anything that tells who it is.
-      session: session ?? "unknown",
-      application: application ?? undefined,
-    };
-  });
+  return (await connection.all(sql.frontierHolders)).map(decodeHolder);
 }
 
-interface HolderColumns {
-  readonly position: number;
-  readonly since: number | null;
-  readonly session: string | null;
-  readonly application: string | null;
+/** The last row of a page: of the log as the page has seen it, and no event. */
+function asHead(row: unknown): { readonly position: number | null } {
+  return row as { readonly position: number | null };
 }
 
-function asHolder(row: unknown): HolderColumns {
-  return row as HolderColumns;
-}
-
-function asColumns(row: unknown): PageColumns {
-  return row as PageColumns;
+function asSized(row: unknown): { readonly size: number | null } {
+  return row as { readonly size: number | null };
 }

@@ -1,8 +1,8 @@
 import type { TidemarkError } from "@tidemark/core";
 import type { Operation } from "@tidemark/core/spi";
-import { type Ident, isIncomplete, type SchemaWords, schemaMismatch } from "@tidemark/sql-kit";
+import { emptySchema, type Ident, isIncomplete, type SchemaWords, schemaMismatch } from "@tidemark/sql-kit";
 import type { Connection } from "./connection.ts";
-import { cachedPositions, clashingTags, emptySchema, onStandby, otherOrdering } from "./errors.ts";
+import { cachedPositions, clashingTags, onStandby, otherOrdering } from "./errors.ts";
 import { postgresMigrations, SCHEMA_VERSION } from "./migrations.ts";
 import type { Ordering } from "./options.ts";
 import type { Session } from "./session.ts";
@@ -13,6 +13,8 @@ const SCHEMA_WORDS: SchemaWords = {
   missing: "There is no Tidemark schema of this name",
   elsewhere: "give the right database and schemaName",
 };
+
+const INSTEAD = "another schemaName; if the schema holds nothing that you need, drop it and open the store again";
 
 /** Whether something is missing that `migrate` adds. Throws SCHEMA_MISMATCH where it may not or cannot. Reads only. */
 export async function needsMigration(
@@ -81,6 +83,6 @@ async function storedVersion(connection: Connection, sql: Statements, schemaName
   const exists = (await connection.number(sql.schemaTable, schemaName)) === 1;
   if (!exists) return 0;
   const stored = await connection.number(sql.schemaVersion);
-  if (stored === 0) throw emptySchema(SCHEMA_VERSION);
+  if (stored === 0) throw emptySchema(SCHEMA_VERSION, INSTEAD);
   return stored;
 }

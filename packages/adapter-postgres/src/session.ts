@@ -1,24 +1,41 @@
 import { isTidemarkError } from "@tidemark/core";
 import { abortable, type Operation, throwIfAborted } from "@tidemark/core/spi";
-import { Client, type Pool, type PoolClient } from "pg";
-import { Connection, statusOf } from "./connection.ts";
-import { poolExhausted, transactionEnded, translate, translateThrown } from "./errors.ts";
+import { insist } from "@tidemark/sql-kit";
+import type { Pool, PoolClient } from "pg";
+import { Connection, type Queryable, statusOf } from "./connection.ts";
+import { translate, translateThrown } from "./driver-errors.ts";
+import { poolExhausted, transactionEnded } from "./errors.ts";
+import { connectionBeside } from "./pool.ts";
 
-/** How long it may take to have somebody's connection ended. */
+/** How long a caller waits to have somebody's connection ended. */
 const TERMINATE_MS = 2_000;
-/** How long a connection beside the pool may take to be made, where the pool's options do not say. */
-const CONNECT_MS = 10_000;
-
+/** The number of a connection that has ended meanwhile may be that of a younger one, which is somebody else's. */
+const TERMINATE =
+  "select pg_terminate_backend(pid) from pg_stat_activity " +
+  "where pid = $1 and backend_start < clock_timestamp() - make_interval(secs => $2)";
 export interface SessionOptions {
   /** How long a call waits for a connection of the pool, and for a lock, in milliseconds. */
   readonly waitMs: number;
   /** After how long without a statement the server gives up a transaction of ours, in milliseconds. */
   readonly idleInTransactionMs: number;
   readonly prepare: boolean;
+  /**
+   * Whether calls of which the signal fires end only when their connection is free: whoever counts calls that are under way,
+   * as core does with appends, counts connections.
+   */
+  readonly endsWhenFree: boolean;
 }
 
 /** What runs in a transaction that is open already, which looks from inside as a session does. */
 export type OpenSession = Pick<Session, "read" | "write">;
+
+/** The same outside of a transaction: each call is one of its own. */
+export function eachAlone(session: () => Session): OpenSession {
+  return {
+    read: (op, work) => session().read(op, work),
+    write: (op, work) => session().write(op, work),
+  };
+}
 
 /** The pool as the adapter uses it: a connection for each call, given back when its work is done. */
 export class Session {
@@ -50,6 +67,7 @@ export class Session {
   /** Runs `work` in a transaction and commits it. What it waits for, it waits for as long as calls may wait. */
   write<T>(op: Operation, work: (connection: Connection) => Promise<T>): Promise<T> {
     return this.#connected(op, async ({ connection }) => {
+      throwIfAborted(op.signal);
       await connection.script(`${this.begin()}; set local lock_timeout = ${this.#options.waitMs}`);
       try {
         const value = await work(connection);
@@ -84,26 +102,31 @@ export class Session {
    * statement would not do: one that the server has not begun yet would begin afterwards.
    */
   async terminate(backend: number): Promise<void> {
-    const client = connectionBeside(this.#pool);
-    client.on("error", () => undefined);
-    const terminated = (async () => {
-      await client.connect();
-      await client.query("select pg_terminate_backend($1)", [backend]);
-    })();
-    await abortable(terminated, AbortSignal.timeout(TERMINATE_MS)).catch(() => undefined);
-    void client.end().catch(() => undefined);
+    const since = performance.now();
+    await insist(async () => {
+      const client = connectionBeside(this.#pool);
+      client.on("error", () => undefined);
+      try {
+        await client.connect();
+        await client.query(TERMINATE, [backend, (performance.now() - since) / 1_000]);
+      } finally {
+        void client.end().catch(() => undefined);
+      }
+    }, TERMINATE_MS);
   }
 
-  /** The work goes on unobserved when the signal fires, and then gives the connection back. */
-  #connected<T>(op: Operation, work: (checkout: Checkout) => Promise<T>): Promise<T> {
-    const done = this.hold(op, async (checkout) => {
+  /** Unless it is waited for, the work goes on unobserved when the signal fires, and then gives the connection back. */
+  async #connected<T>(op: Operation, work: (checkout: Checkout) => Promise<T>): Promise<T> {
+    throwIfAborted(op.signal);
+    const signal = this.#options.endsWhenFree ? undefined : op.signal;
+    const done = this.hold({ signal }, async (checkout) => {
       try {
         return await work(checkout);
       } catch (error) {
         throw checkout.translate(error);
       }
     });
-    return abortable(done, op.signal);
+    return abortable(done, signal);
   }
 
   /** What is wrong with the pool's configuration is thrown by the pool at once. */
@@ -131,12 +154,6 @@ export class Session {
   }
 }
 
-/** A client that connects as those of the pool do, and is not one of them. */
-export function connectionBeside({ options }: Pool): Client {
-  // The pool hides the password, so that it is not copied with the rest.
-  return new Client({ connectionTimeoutMillis: CONNECT_MS, ...options, password: options.password });
-}
-
 /** A client of the pool while it is ours. */
 export class Checkout {
   readonly client: PoolClient;
@@ -155,6 +172,11 @@ export class Checkout {
     this.#options = options;
     // Without a listener a lost connection would end the process.
     client.on("error", this.#onError);
+  }
+
+  /** The same connection through something that looks like its client. */
+  through(client: Queryable): Connection {
+    return new Connection(client, this.#options.prepare);
   }
 
   /** Whether the server has told, when it answered last, that no transaction is open. Undefined: not known. */

@@ -1,16 +1,16 @@
 import { type Ident, quoted, rename, renameAll } from "@tidemark/sql-kit";
 
 /** Statements are written with the default schema's name, so that they can be pasted into a console. */
-const WRITTEN_SCHEMA = /\btidemark(?=\.)/g;
+const WRITTEN_NAME = /\btidemark(?=\.)/g;
 
 export function inSchema(sql: string, schemaName: Ident): string {
-  return rename(sql, WRITTEN_SCHEMA, quoted(schemaName));
+  return rename(sql, WRITTEN_NAME, quoted(schemaName));
 }
 
 export type Statements = { readonly [Name in keyof typeof WRITTEN]: string };
 
 export function createStatements(schemaName: Ident): Statements {
-  return renameAll(WRITTEN, WRITTEN_SCHEMA, quoted(schemaName));
+  return renameAll(WRITTEN, WRITTEN_NAME, quoted(schemaName));
 }
 
 const WRITTEN = {
@@ -34,7 +34,7 @@ const WRITTEN = {
   // Its argument follows, in a script that goes on with "commit".
   verify: `select tidemark.verify`,
 
-  // See migrations.ts.
+  // See migrations/1-log.ts.
   append: `
     select kinds, parts, actuals, bases, positions
     from tidemark.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
@@ -87,19 +87,36 @@ const WRITTEN = {
     where position <= $2 and position < coalesce(
       (select position from tidemark.event where occurred_on >= $1 and position <= $2 order by position limit 1),
       9223372036854775807)`,
+  // Data is read of what fits into the page only. With "rows", or the window would look for equals of each row.
   aggregateForward: `
     select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
       occurred_on, recorded_at
-    from tidemark.event
-    where context = $1 and aggregate_type = $2 and aggregate_id = $3 and version between $4 and $5
-    order by version limit $6`,
+    from (
+      select one.*, sum(one.size) over (order by one.version rows unbounded preceding) - one.size as bytes_before
+      from (
+        select * from tidemark.event
+        where context = $1 and aggregate_type = $2 and aggregate_id = $3 and version between $4 and $5
+        order by version limit $6
+      ) one
+    ) e
+    where bytes_before < $7 order by version`,
   aggregateBackward: `
     select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
       occurred_on, recorded_at
-    from tidemark.event
-    where context = $1 and aggregate_type = $2 and aggregate_id = $3 and version between $4 and $5
-    order by version desc limit $6`,
-  // See migrations.ts.
+    from (
+      select one.*, sum(one.size) over (order by one.version desc rows unbounded preceding) - one.size as bytes_before
+      from (
+        select * from tidemark.event
+        where context = $1 and aggregate_type = $2 and aggregate_id = $3 and version between $4 and $5
+        order by version desc limit $6
+      ) one
+    ) e
+    where bytes_before < $7 order by version desc`,
+  // See migrations/3-actors.ts.
+  eventsById: `
+    select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
+      occurred_on, recorded_at
+    from tidemark.events_by_id($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
   logPage: `
     select position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata,
       occurred_on, recorded_at, size
@@ -129,7 +146,7 @@ const WRITTEN = {
     select position, token from tidemark.consumer_segment
     where name = $1 and version = $2 and generation = $3 and segment = $4`,
   // One after the other, so that of two versions of a name one is the active one. By a key of two numbers: those of one
-  // number are registrations, see migrations.ts.
+  // number are registrations, see migrations/1-log.ts.
   lockName: `
     select pg_advisory_xact_lock(hashtext('tidemark consumer ' || log_id), hashtext($1::text)) from tidemark.log`,
   // Locks the consumer's row, also where it changes nothing.
@@ -528,4 +545,61 @@ const WRITTEN = {
   completions: `
     select position from tidemark.completion
     where name = $1 and version = $2 and generation = $3 and segment = $4 order by position`,
+
+  // Who stores a snapshot updates the actor's row first: that is the lock under which heads are decided. In REPEATABLE READ
+  // it fails where the row has changed since the transaction began. What it returns is of the row as it is now.
+  changeActor: `
+    insert into tidemark.actor as known (type, system_id, changes, heads) values ($1, $2, 1, '{}')
+    on conflict (type, system_id) do update set changes = known.changes + 1
+    returning (select coalesce(json_agg(head order by head), '[]')::text from unnest(known.heads) head) as heads`,
+  // Of snapshots, what is found by which index: see migrations/3-actors.ts.
+  snapshot: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark.snapshots($1, $2, array[$3])`,
+  heads: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark.snapshots($1, $2, (select heads from tidemark.actor where type = $1 and system_id = $2))
+    order by vector`,
+  insertSnapshot: `
+    with headed as (
+      update tidemark.actor set heads = $10 where type = $1 and system_id = $2
+    )
+    insert into tidemark.snapshot (type, system_id, digest, vector, snapshot_id, version, ancestor, last_event_id,
+      last_event_at, state)
+    values ($1, $2, tidemark.vector_digest($3), $3, $4, $5, $6, $7, $8, $9)`,
+  snapshotChain: `select vector, ancestor from tidemark.snapshot_chain($1, $2, $3, $4)`,
+  snapshotLinks: `select vector, ancestor from tidemark.snapshot_links($1, $2, $3, $4)`,
+  snapshotAtEvent: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark.snapshot_at_event($1, $2, $3)`,
+  snapshotAtTime: `
+    select vector, snapshot_id, version, ancestor, last_event_id, last_event_at, state
+    from tidemark.snapshot_at_time($1, $2, $3)`,
+
+  // See migrations/3-actors.ts.
+  systemIdAsOf: `select tidemark.system_id_as_of($1, $2, $3) as id`,
+  actorIdAsOf: `select tidemark.actor_id_as_of($1, $2, $3) as id`,
+  isLatestIdentity: `
+    select coalesce(
+      tidemark.system_id_as_of($1, $2, null) = $3 and tidemark.actor_id_as_of($1, $3, null) = $2, false) as latest`,
+  // Who maps an id updates its row first, as with actors: the actor id's, then the system id's.
+  changeIdentityKey: `
+    insert into tidemark.identity_key as known (type, kind, id, changes, last_at) values ($1, $2, $3, 1, 0)
+    on conflict (type, kind, id) do update set changes = known.changes + 1
+    returning last_at, tidemark.now_ms() as now`,
+  now: `select tidemark.now_ms() as now`,
+  insertIdentity: `
+    with actor_key as (
+      update tidemark.identity_key set last_at = $4 where type = $1 and kind = 'actor' and id = $2
+    ), system_key as (
+      update tidemark.identity_key set last_at = $4 where type = $1 and kind = 'system' and id = $3
+    )
+    insert into tidemark.identity (type, actor_id, system_id, since) values ($1, $2, $3, $4)`,
+
+  storePack: `
+    insert into tidemark.pack (type, system_id, digest, vector, events)
+    values ($1, $2, tidemark.vector_digest($3), $3, $4)
+    on conflict (type, system_id, digest) do update set events = excluded.events`,
+  pack: `
+    select events from tidemark.pack where type = $1 and system_id = $2 and digest = tidemark.vector_digest($3)`,
 } as const;

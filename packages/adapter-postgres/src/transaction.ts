@@ -1,5 +1,6 @@
 import { isTidemarkError } from "@tidemark/core";
 import { abortable, type Operation, throwIfAborted } from "@tidemark/core/spi";
+import { pause } from "@tidemark/sql-kit";
 import type { QueryResult } from "pg";
 import type { Queryable } from "./connection.ts";
 import { transactionEnded } from "./errors.ts";
@@ -23,7 +24,7 @@ export function runLent<T>(
 ): Promise<T> {
   return session.hold(op, async (checkout) => {
     const lent = new Lent(checkout);
-    const backend = await begin(session, lent);
+    const backend = await beginLent(session, lent);
     register(lent);
     try {
       const result = await abortable(work(lent.tx), op.signal).catch((thrown: unknown) => {
@@ -47,7 +48,7 @@ export function runLent<T>(
 }
 
 /** The server's number of the connection. */
-async function begin(session: Session, lent: Lent): Promise<number> {
+async function beginLent(session: Session, lent: Lent): Promise<number> {
   const mark = `select set_config('tidemark_store.mark', '${lent.mark}', true), pg_backend_pid() as pid`;
   const results = await run(lent, `${session.begin()}; ${mark}`);
   const row: unknown = results.at(-1)?.rows[0];
@@ -70,20 +71,8 @@ async function run({ connection, checkout }: Lent, script: string): Promise<read
 /** Whether the borrower ended the transaction by a statement of its own, and may have committed. */
 async function wasEnded(lent: Lent): Promise<boolean> {
   // Not open because the store itself has tried to commit: not the borrower's doing.
-  if (!lent.isOpen) return !lent.isRevoked;
-  const status = await Promise.race([markOf(lent), pause(GRACE_MS)]);
-  return status !== undefined && status !== lent.mark;
-}
-
-/** Undefined when it cannot be asked: in a transaction that has failed, or on a connection that is lost. */
-async function markOf({ connection }: Lent): Promise<string | undefined> {
-  try {
-    const results = await connection.script("select current_setting('tidemark_store.mark', true) as mark");
-    const row: unknown = results.at(-1)?.rows[0];
-    return (row as { readonly mark: string | null }).mark ?? "";
-  } catch {
-    return undefined;
-  }
+  if (!lent.isOpen) return lent.isEnded;
+  return (await Promise.race([lent.isGone(), pause(GRACE_MS)])) ?? false;
 }
 
 /** Rolls back. A statement that is in the way is ended with its connection. */
@@ -93,10 +82,4 @@ async function giveUp(session: Session, checkout: Checkout, backend: number): Pr
   if ((await Promise.race([rolledBack, pause(GRACE_MS)])) === true) return;
   checkout.destroy();
   await session.terminate(backend);
-}
-
-function pause(ms: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(undefined), ms).unref();
-  });
 }

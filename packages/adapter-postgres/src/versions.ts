@@ -1,4 +1,4 @@
-import type { ConsumerRecords, ConsumerRow } from "@tidemark/core/spi";
+import { type ConsumerRecords, planPromotion } from "@tidemark/core/spi";
 import { readConsumer } from "./consumers.ts";
 import type { Session } from "./session.ts";
 import type { Statements } from "./statements.ts";
@@ -13,20 +13,13 @@ export function createVersionRecords(session: () => Session, sql: Statements): P
         await connection.run(sql.lockSegmentsOf, name, from, to);
         const before = await readConsumer(connection, sql, { name, version: from });
         const after = await readConsumer(connection, sql, { name, version: to });
-        if (before?.kind === undefined || after?.kind === undefined) return "unknown";
-        if (!before.active) return "inactive";
-        if (before.layout !== undefined || after.layout !== undefined) return "segments";
-        if (before.segments.length !== after.segments.length) return "segments";
-        if (!standAlike(before, after)) return "positions";
+        const plan = planPromotion(before, after);
+        if (plan.kind === "answer") return plan.outcome;
         await connection.run(sql.setActive, name, from, false);
         await connection.run(sql.setActive, name, to, true);
         await connection.run(sql.fenceSegments, name, from, to);
-        await connection.run(sql.copyCompletions, name, from, to, after.generation);
+        await connection.run(sql.copyCompletions, name, from, to, plan.to.generation);
         return "done";
       }),
   };
-}
-
-function standAlike(before: ConsumerRow, after: ConsumerRow): boolean {
-  return before.segments.every(({ position }, index) => position === after.segments[index]?.position);
 }

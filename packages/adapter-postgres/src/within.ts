@@ -6,12 +6,16 @@ import { Connection, type Queryable, statusOf } from "./connection.ts";
 import { moveCheckpoint, readSegment } from "./consumers.ts";
 import { createLetterPort } from "./dead-letters.ts";
 import { createDeadlinePort } from "./deadlines.ts";
-import { type ErrorContext, isMissing, otherLog, transactionRequired, translate } from "./errors.ts";
+import { isMissing, translate } from "./driver-errors.ts";
+import { type ErrorContext, otherLog, transactionRequired } from "./errors.ts";
+import { createIdentityPort } from "./identities.ts";
 import type { Lent } from "./lent.ts";
-import { missingSchema } from "./schema.ts";
-import { readAggregatePage } from "./read.ts";
+import { createPackPort } from "./packs.ts";
+import { readAggregatePage, readEventIdPage } from "./read.ts";
 import { createSagaPort } from "./sagas.ts";
+import { missingSchema } from "./schema.ts";
 import type { OpenSession } from "./session.ts";
+import { createSnapshotPort } from "./snapshots.ts";
 import type { Statements } from "./statements.ts";
 
 /** What a port needs to know of the transaction that it works in. */
@@ -47,17 +51,21 @@ export function createPort(open: OpenTransaction, { sql, counts, onAppend }: Por
   return {
     isOpen: open.isOpen,
     appendBatch: async (units, op) => {
-      const outcomes = await run(op, (connection) => appendUnits(connection, sql, units, op, counts));
+      const outcomes = await run(op, (connection) => appendUnits({ connection, sql, counts }, units, op));
       if (outcomes.some((outcome) => outcome.kind === "appended")) onAppend?.();
       return outcomes;
     },
     readAggregate: (query, op) => run(op, (connection) => readAggregatePage(connection, sql, query)),
+    readEventsById: (query, op) => run(op, (connection) => readEventIdPage(connection, sql, query)),
     segment: (key, op) => run(op, (connection) => readSegment(connection, sql, key)),
     fence: (fence, op) => run(op, (connection) => moveCheckpoint(connection, sql, fence, open.mark)),
     sagas: createSagaPort(session, sql),
     deadlines: createDeadlinePort(session, sql),
     deadLetters: createLetterPort(session, sql),
     completions: createCompletionPort(session, sql),
+    snapshots: createSnapshotPort(session, sql),
+    identities: createIdentityPort(session, sql),
+    packs: createPackPort(session, sql),
   };
 }
 
@@ -67,7 +75,7 @@ export function lentTransaction(lent: Lent): OpenTransaction {
     isOpen: () => lent.isOpen,
     enter: async () => {
       lent.check();
-      return lent.connection;
+      return lent.guarded;
     },
     mark: lent.mark,
     translate: (error) => lent.checkout.translate(error),

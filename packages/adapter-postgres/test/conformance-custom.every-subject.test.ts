@@ -2,6 +2,7 @@ import { runConformance } from "@tidemark/conformance/vitest";
 import { createDatabase } from "@tidemark/test-servers";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import { afterAll } from "vitest";
+import { onOthers } from "./selection.ts";
 import { createSubject } from "./subject.mjs";
 
 describeWithServer("postgres", async (server) => {
@@ -13,5 +14,6 @@ describeWithServer("postgres", async (server) => {
       borrowed: true,
       settings: { notify: true, preparedStatements: false },
     }),
+    { laws: onOthers },
   );
 });

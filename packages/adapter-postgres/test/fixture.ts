@@ -14,8 +14,6 @@ export const cleanups: (() => unknown)[] = [];
 /** Call it once, where the server is known. The database may be left to a server that does not outlive the tests. */
 export function useDatabase(server: { readonly url: string }, { drops = true } = {}): void {
   let database: FreshDatabase;
-  // Of a server that is busy with the tests of other files as well.
-  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
   beforeAll(async () => {
     database = await createDatabase(server.url);
     url = database.url;
@@ -65,16 +63,28 @@ export async function connect(to: string = url): Promise<Client> {
   return client;
 }
 
+/** Whether a connection waits for a lock. */
+export async function isWaiting(watcher: Client, client: Client): Promise<boolean> {
+  const pid: unknown = Reflect.get(client, "processID");
+  const { rowCount } = await watcher.query("select from pg_locks where not granted and pid = $1", [pid]);
+  return rowCount !== 0;
+}
+
 export interface Backend {
   readonly pid: number;
   readonly state: string;
   readonly query: string;
+  /** For a lock. */
+  readonly waits: boolean;
 }
 
 /** What the server knows of the connections of this test's stores. */
 export async function backends(watcher: Client, name: string = schemaName): Promise<readonly Backend[]> {
+  // What the server shows of its connections stands still for somebody inside of a transaction.
+  await watcher.query("select pg_stat_clear_snapshot()");
   const { rows } = await watcher.query<Backend>(
-    "select pid, state, query from pg_stat_activity where application_name = $1 order by pid",
+    `select pid, state, query, wait_event_type is not distinct from 'Lock' as waits
+     from pg_stat_activity where application_name = $1 order by pid`,
     [name],
   );
   return rows;
@@ -90,12 +100,12 @@ export async function terminate(watcher: Client, pids: readonly number[]): Promi
 }
 
 /** Waits until a condition holds. */
-export function until(holds: () => unknown): Promise<void> {
+export function until(holds: () => unknown, timeout = 20_000): Promise<void> {
   return vi.waitFor(
     async () => {
       if (!(await holds())) throw new Error(`It does not come to be: ${holds.toString()}`);
     },
-    { timeout: 20_000, interval: 20 },
+    { timeout, interval: 20 },
   );
 }
 

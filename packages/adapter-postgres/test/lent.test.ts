@@ -1,4 +1,5 @@
 import { isTransient } from "@tidemark/core";
+import { createProxy } from "@tidemark/test-servers/proxy";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import { type Client, DatabaseError } from "pg";
 import Cursor from "pg-cursor";
@@ -7,9 +8,11 @@ import { beforeEach, describe, expect, test } from "vitest";
 import {
   backends,
   borrow,
+  cleanups,
   codeOf,
   connect,
   idsOf,
+  isWaiting,
   latch,
   open,
   openPool,
@@ -17,6 +20,7 @@ import {
   schemaName,
   thrownBy,
   until,
+  url,
   useDatabase,
 } from "./fixture.ts";
 
@@ -253,10 +257,7 @@ describeWithServer("postgres", (server) => {
             await tx.query("set local deadlock_timeout = '20ms'");
             await tx.query(lock("a"));
             blocked = other.query(lock("a"));
-            await until(async () => {
-              const { rowCount } = await watcher.query("select from pg_locks where not granted");
-              return rowCount === 1;
-            });
+            await until(async () => isWaiting(watcher, other));
             await tx.query(lock("b")).catch((error: unknown) => {
               throw wrap(error);
             });
@@ -304,7 +305,7 @@ describeWithServer("postgres", (server) => {
       abort.abort();
       expect(await codeOf(outcome)).toBe("ABORTED");
       expect(await idsOf(store)).toEqual([]);
-      expect(await store.frontierHolders()).toEqual([]);
+      await until(async () => (await store.frontierHolders()).length === 0);
       await until(async () => (await backends(watcher)).every(({ state }) => state === "idle"));
       await until(() => pool.totalCount === pool.idleCount);
       expect(pool.waitingCount).toBe(0);
@@ -328,6 +329,25 @@ describeWithServer("postgres", (server) => {
       await watcher.query("commit");
       expect(await noted()).toEqual([]);
       expect(await codeOf(store.append(placed("next")))).toBe("resolved");
+    });
+
+    test("ends it a little later when the server lets nobody in at first", async () => {
+      const line = await createProxy(url);
+      cleanups.push(() => line.close());
+      const pool = openPool({ connectionString: line.url, max: 1 });
+      const store = await borrow(pool);
+      await watcher.query("begin");
+      await watcher.query(`lock table ${notes}`);
+      const abort = new AbortController();
+      const outcome = store.transaction((tx) => tx.query(note("1")), { signal: abort.signal });
+      await until(async () => (await backends(watcher)).some(({ query }) => query === note("1")));
+      line.redirect("postgres://127.0.0.1:1");
+      abort.abort();
+      expect(await codeOf(outcome)).toBe("ABORTED");
+      line.redirect(url);
+      await until(async () => (await backends(watcher)).every(({ query }) => query !== note("1")));
+      await watcher.query("commit");
+      expect(await noted()).toEqual([]);
     });
 
     test("rolls back at once while the work does something else", async () => {

@@ -1,13 +1,12 @@
 import { execFile, spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { laws } from "@tidemark/conformance";
 import { runConformance } from "@tidemark/conformance/vitest";
 import { isTidemarkError, isTransient } from "@tidemark/core";
-import { createDatabase } from "@tidemark/test-servers";
+import { createDatabase, freePort } from "@tidemark/test-servers";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import { Client } from "pg";
 import { afterAll, describe, expect, test, vi } from "vitest";
@@ -165,7 +164,7 @@ async function startBouncer(serverUrl: string): Promise<Bouncer> {
   const { hostname, port: serverPort, username, password } = new URL(serverUrl);
   const folder = mkdtempSync(join(tmpdir(), "tidemark-pgbouncer-"));
   chmodSync(folder, 0o755);
-  const port = await freePort();
+  const port = await freePort("127.0.0.1");
   const users = join(folder, "users.txt");
   writeFileSync(users, `"${decodeURIComponent(username)}" "${decodeURIComponent(password)}"\n`);
   const ini = join(folder, "pgbouncer.ini");
@@ -214,13 +213,4 @@ server_idle_timeout = 5
   };
   process.once("exit", () => child.kill("SIGKILL"));
   return { to, stop };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("No free port.");
-  return address.port;
 }

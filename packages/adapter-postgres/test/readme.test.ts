@@ -16,8 +16,6 @@ import { place } from "./readme/lent.ts";
 import { migrationScript } from "./readme/migrations.ts";
 import { invoice } from "./readme/within.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const folder = join(import.meta.dirname, "readme");
 const pages = ["../README.md", "../../../docs/operating-postgres.md"].map((page) =>
   readFileSync(join(import.meta.dirname, page), "utf8"),

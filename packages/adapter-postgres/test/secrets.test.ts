@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { inspect, promisify } from "node:util";
 import { createPostgresStore, type PostgresOptions } from "@tidemark/adapter-postgres";
 import { isTidemarkError } from "@tidemark/core";
-import { explain, findServer } from "@tidemark/test-servers";
+import { createDatabase, explain, findServer } from "@tidemark/test-servers";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import { Client, Pool } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -89,13 +89,15 @@ describeWithServer("postgres", (server) => {
       expect(shown(error)).not.toContain(SECRET);
     });
 
-    test("that the server refuses", async (context) => {
+    test("that the server refuses, which leaves no line open", { timeout: 30_000 }, async (context) => {
       const error = await refusal({ connection: at((one) => (one.password = `${SECRET}-wrong`)) });
       if (error === "resolved") return context.skip("the server lets everybody in, whatever the password");
       expect(error).toMatchObject({ code: "UNUSABLE" });
       expect(shown(error)).not.toContain(SECRET);
       const without = await refusal({ connection: at((one) => (one.password = "")) });
       expect(without).toMatchObject({ code: "UNUSABLE" });
+      // It waits for those who are logging in, as long as the server does: a minute.
+      await (await createDatabase(server.url)).drop();
     });
 
     test("after it was connected", async () => {

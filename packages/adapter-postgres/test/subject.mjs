@@ -111,7 +111,7 @@ export function openDatabase(config, reuse) {
     effects: effectsOn(admin, schemaName),
     begin: async () => {
       // Some laws begin transactions by the thousand: one after the other, they share a connection.
-      const client = idle.pop() ?? (await connect(url));
+      const client = idle.pop() ?? (await connect(url, schemaName));
       raw.add(client);
       return begin(client, () => idle.push(client));
     },
@@ -173,9 +173,9 @@ function effectsOn(admin, schemaName) {
   };
 }
 
-/** @param {string} url */
-async function connect(url) {
-  const client = new Client({ connectionString: url });
+/** @param {string} url @param {string} [name] by which it is known that it was left behind */
+async function connect(url, name) {
+  const client = new Client({ connectionString: url, application_name: name });
   client.on("error", () => undefined);
   await client.connect();
   return client;
@@ -224,7 +224,7 @@ function schemaOf(admin, schemaName, onChange) {
 
 const RECORDS =
   "aggregate, consumer, consumer_member, consumer_segment, saga, saga_association, saga_deadline, dead_letter, " +
-  "dead_letter_sequence, claim, completion";
+  "dead_letter_sequence, claim, completion, actor, snapshot, identity, identity_key, pack";
 
 /**
  * Makes a schema as good as new, which takes less than making a new one. Not where somebody is still connected to it, who
@@ -272,7 +272,7 @@ async function dropSchemas(admin, schemaName) {
       );
       return;
     } catch (error) {
-      if (attempt === 5) throw error;
+      if (attempt === 20) throw error;
       await admin.query(
         `select pg_terminate_backend(l.pid) from pg_locks l
          join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
