@@ -23,8 +23,9 @@ export class Lookout<Tx> {
   readonly #sights = new Map<string, Sight>();
   #version = 0;
   #at = Number.NEGATIVE_INFINITY;
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  /** The look that was asked for last, and whether it has yet to begin. */
+  #last: Promise<void> = Promise.resolve();
+  #isDue = false;
 
   constructor(store: Pick<Store<Tx>, "consumers">, bell: Bell, onLook: () => void) {
     this.#store = store;
@@ -54,25 +55,31 @@ export class Lookout<Tx> {
     return this.#sights.get(keyOf(key));
   }
 
-  /** Looks again. What is seen is as of after this call; calls at the same time share one query. */
+  /**
+   * Looks again. What is seen is as of after this call. Calls at the same time share one query, and no two queries run
+   * at once: what the earlier one has seen could come last.
+   */
   refresh(): Promise<void> {
-    if (this.#running === undefined) return this.#begin();
-    this.#next ??= this.#running.catch(() => undefined).then(() => this.#begin());
-    return this.#next;
+    if (this.#isDue) return this.#last;
+    this.#isDue = true;
+    this.#last = this.#last
+      .catch(() => undefined)
+      .then(() => {
+        this.#isDue = false;
+        return this.#look();
+      });
+    return this.#last;
   }
 
-  /** What was seen last, unless that is older than `maxMs`. */
-  async fresh(key: ConsumerKey, maxMs: number): Promise<ConsumerSight | undefined> {
-    if (performance.now() - this.#at > maxMs) await this.refresh();
+  /** What was seen last, unless that is older than `maxMs`, or from before `since`, by `performance.now()`. */
+  async fresh(
+    key: ConsumerKey,
+    { maxMs, since }: { maxMs: number; since: number },
+  ): Promise<ConsumerSight | undefined> {
+    if (this.#at < Math.max(performance.now() - maxMs, since)) await this.refresh();
     const sight = this.sight(key);
     if (sight?.state === undefined || sight.dueAt === undefined) return sight?.state;
     return { ...sight.state, dueInMs: sight.dueAt - performance.now() };
-  }
-
-  #begin(): Promise<void> {
-    this.#next = undefined;
-    this.#running = this.#look().finally(() => (this.#running = undefined));
-    return this.#running;
   }
 
   async #look(): Promise<void> {

@@ -65,6 +65,8 @@ export class SegmentRun<Tx> {
   readonly #zone: Zone<Tx>;
   readonly #pages: Pages;
   readonly #stop = new AbortController();
+  /** What was seen before may be over: what a promotion fences is who was in the zone by then. */
+  readonly #enteredAt = performance.now();
   #mode: SegmentMode = { kind: "waiting" };
   #movedAt = performance.now();
   #position: Position;
@@ -201,7 +203,7 @@ export class SegmentRun<Tx> {
         ...(slots !== undefined && { maxEvents: BATCHES * fetchSize }),
         until: until(),
         read: ({ after, limit, scope }) => this.#pages.read(after, limit, scope),
-        look: () => lookout.fresh(consumer.key, pollMs),
+        look: () => lookout.fresh(consumer.key, { maxMs: pollMs, since: this.#enteredAt }),
         observe: telemetry.observe,
         signal: this.#stop.signal,
       });

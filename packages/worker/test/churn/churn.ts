@@ -31,8 +31,8 @@ export interface ChurnResult {
 }
 
 const ACCOUNTS = 40;
-/** Handlers of the observer at once in one process, over both of its segments. */
-const IN_FLIGHT = 8;
+/** Handlers of the observer at once in one of its two segments, those that are done and not recorded yet among them. */
+const IN_FLIGHT = 4;
 
 /**
  * Worker processes on one database, of which one is killed or stopped again and again while events are appended. Throws
@@ -80,13 +80,13 @@ export async function churn<Tx>(subject: Subject<Tx>, options: ChurnOptions): Pr
     const deposits = await appending;
     await Promise.all(crew.map((hand) => hand.thawed()));
     const startedAt = performance.now();
-    await untilSettled(store, 60_000);
+    await untilSettled(store, 120_000);
     const settledInMs = Math.round(performance.now() - startedAt);
     for (const hand of crew) hand.drain();
     for (const hand of crew) assert.equal(await hand.exit, 0, "Every worker that is left ends well.");
     await checkLedger(store);
     await checkTally(store);
-    const repeated = await checkMail(store, folder, (counts.kills + counts.freezes) * IN_FLIGHT);
+    const repeated = await checkMail(store, folder, counts.kills + counts.freezes);
     return { deposits, ...counts, repeated, settledInMs };
   } finally {
     isOver = true;
@@ -237,18 +237,19 @@ async function checkTally<Tx>(store: Store<Tx>): Promise<void> {
   }
 }
 
-async function checkMail(store: EventSource, folder: string, mostRepeated: number): Promise<number> {
-  const seen = readdirSync(folder).flatMap((name) =>
+async function checkMail(store: EventSource, folder: string, misfortunes: number): Promise<number> {
+  const lines = readdirSync(folder).flatMap((name) =>
     readFileSync(join(folder, name), "utf8").split("\n").filter(Boolean),
   );
+  const seen = lines.filter((line) => line !== "lost");
+  // A worker may also be late for the lease of a segment because the machine is busy.
+  const losses = lines.length - seen.length;
+  const most = (2 * misfortunes + losses) * IN_FLIGHT;
   const once = new Set(seen);
   const lost = (await readAll(store, "deposited")).filter(({ position }) => !once.has(position.toString()));
   assert.equal(lost.length, 0, "The observer has seen every deposit.");
   const repeated = seen.length - once.size;
-  assert.ok(
-    repeated <= mostRepeated,
-    `The observer has repeated ${repeated} events, of at most ${mostRepeated} in flight.`,
-  );
+  assert.ok(repeated <= most, `The observer has repeated ${repeated} events, of at most ${most} in flight.`);
   return repeated;
 }
 

@@ -42,6 +42,7 @@ async function run({ module, config, name, segments, leaseMs, diary }) {
     poll: { minMs: 10, maxMs: 200 },
     retry: { minDelayMs: 50, maxDelayMs: 1_000 },
     drainMs: 5_000,
+    logger: lossesOf("mail", diary),
     telemetry: false,
   });
   process.on("message", (message) => {
@@ -96,6 +97,23 @@ function tally() {
       },
     },
   });
+}
+
+/**
+ * Writes into the diary when a segment of this consumer is lost, for what is in flight then is done again.
+ *
+ * @param {string} name @param {string} diary @returns {import("@tidemark/worker").Logger}
+ */
+function lossesOf(name, diary) {
+  const ignore = () => undefined;
+  return {
+    debug: ignore,
+    info: ignore,
+    warn: (message, { consumer }) => {
+      if (consumer === name && message === "Lost.") appendFileSync(diary, "lost\n");
+    },
+    error: ignore,
+  };
 }
 
 /** Writes into a file what it has seen: that is there even when the process is killed. @param {string} diary */

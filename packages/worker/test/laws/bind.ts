@@ -41,7 +41,7 @@ function told(verdict: Verdict): string {
     case "holds":
       return "the law holds.";
     case "broken":
-      return verdict.how;
+      return `${verdict.how}\n${verdict.where}`;
     case "error":
       return verdict.error instanceof Error ? (verdict.error.stack ?? verdict.error.message) : String(verdict.error);
   }

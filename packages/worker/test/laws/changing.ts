@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { override } from "@tidemark/conformance";
+import type { ConsumerSight } from "@tidemark/core";
 import { appliedBy, deposit, fill, isCaughtUp, isExactlyOnce, ledger } from "./ledger.ts";
 import { seeing, withConsumers } from "./lies.ts";
 import { promoteWhenEqual } from "@tidemark/worker";
@@ -102,6 +104,38 @@ export const changing: readonly WorkerLaw[] = [
     tooth: {
       lie: "believes that every version is live",
       store: (real) => seeing(real, (sight) => ({ ...sight, active: true })),
+    },
+  },
+  {
+    id: "worker/rebuild/entered-late",
+    promise: "Who enters a zone of a version right after another one has taken its place handles nothing there.",
+    async check(yard) {
+      await fill(yard.store, 60);
+      await yard.store.consumers.declare("book", { kind: "projector" });
+      await yard.store.consumers.declare({ name: "book", version: 2 }, { kind: "projector" });
+      let hasEntered = false;
+      const store = override(await yard.open(), (real) => ({
+        enterZone: async (consumer, options) => {
+          if (!hasEntered) await yard.store.consumers.promote("book", { from: 1, to: 2 });
+          const zone = await real.enterZone(consumer, options);
+          hasEntered = true;
+          return zone;
+        },
+      }));
+      // What it has seen before stays fresh for longer than the law takes.
+      await yard.hire({ consumers: [ledger({ name: "book" })], poll: { minMs: 5, maxMs: 60_000 } }, { store });
+      await eventually("It has entered the zone, and left it", async () => {
+        const state = await yard.store.consumers.get("book");
+        return hasEntered && state?.segments.every(({ owner }) => owner === undefined);
+      });
+      assert.deepEqual(await appliedBy(yard.store, "book", 1), []);
+    },
+    tooth: {
+      lie: "goes by what it has seen before it entered",
+      store: (real) => {
+        let seen: Promise<readonly (ConsumerSight | undefined)[]> | undefined;
+        return withConsumers(real, ({ look }) => ({ look: (...args) => (seen ??= look(...args)) }));
+      },
     },
   },
   {

@@ -97,7 +97,7 @@ export function losePatience(ms: number): void {
 export async function eventually<T>(
   promised: string,
   condition: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 12_000,
+  timeoutMs = 30_000,
 ): Promise<T> {
   const allowedMs = Math.min(timeoutMs, patienceMs);
   const deadline = performance.now() + allowedMs;
