@@ -92,7 +92,7 @@ test("a consumer that is kept going handles what comes, until its signal fires",
     const end = new AbortController();
     const running = keepConsuming(store, createConsumerStateStore(store), revenue, end.signal);
     const { positions } = await place(store, "1");
-    await vi.waitFor(() => store.waitFor("revenue", positions[0] ?? fail()));
+    await vi.waitFor(() => store.waitFor("revenue", positions[0] ?? fail()), { timeout: 20_000 });
     end.abort();
     await running;
   }));

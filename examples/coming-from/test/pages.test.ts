@@ -8,6 +8,7 @@ describe.each([
   { page: "docs/coming-from-evento.md", folder: "evento" },
   { page: "docs/coming-from-pupsourcing.md", folder: "pupsourcing" },
   { page: "docs/consumers.md", folder: "consumers" },
+  { page: "docs/actors.md", folder: "actors" },
 ])("$page", ({ page, folder }) => {
   const sources = readdirSync(join(root, "examples/coming-from/src", folder)).map((name) =>
     readFileSync(join(root, "examples/coming-from/src", folder, name), "utf8"),

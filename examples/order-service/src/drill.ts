@@ -52,8 +52,12 @@ export async function drill({ place, orders: count, say }: DrillOptions): Promis
     await shared(left);
     await sayShares(left, say);
     await until("all is published", async () => broker.accepted.length >= count);
-    const response = await fetch(`${left[0]?.url}/metrics`);
-    const metrics = await response.text();
+    let metrics = "";
+    await until("one of them is ready and has caught up", async () => {
+      const response = await fetch(`${left[0]?.url}/metrics`);
+      metrics = await response.text();
+      return metrics.includes("tidemark_worker_ready 1\n") && HAS_CAUGHT_UP.test(metrics);
+    });
 
     say("SIGTERM    to all that are left");
     const exitCodes = await Promise.all(left.map((service) => service.stop()));
@@ -64,6 +68,8 @@ export async function drill({ place, orders: count, say }: DrillOptions): Promis
     await broker.close();
   }
 }
+
+const HAS_CAUGHT_UP = /^tidemark_consumer_lag\{consumer="sales",segment="\d"\} 0$/m;
 
 /** Starts four processes and leaves them alone until the signal fires. */
 export async function serve(place: Place, say: (line: string) => void, signal: AbortSignal): Promise<void> {

@@ -43,7 +43,7 @@ export async function segmentsOf({ url }: Service): Promise<readonly { name: str
 }
 
 /** Looks again and again. Rejects when `what` is not so after `timeoutMs`. */
-export async function until(what: string, look: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+export async function until(what: string, look: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await look())) {
     if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs / 1_000} s in vain until ${what}.`);

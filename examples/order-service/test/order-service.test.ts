@@ -21,7 +21,7 @@ describe.each(places)("four processes on $kind, of which one is killed", (place)
   let result: DrillResult;
   beforeAll(async () => {
     result = await drill({ place, orders: ORDERS, say: (line) => lines.push(line) });
-  }, 60_000);
+  }, 240_000);
 
   it("count each order exactly once in the read model", () => {
     expect(result.sales).toEqual(result.expected);

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createSqliteStore } from "@tidemark/adapter-sqlite";
-import { type EventSource, formatPosition, type Position } from "@tidemark/core";
+import { type EventSource, formatPosition, parsePosition, type Position, START } from "@tidemark/core";
 import { createWorker, type Worker } from "@tidemark/worker";
 import { Complaint, runProgram } from "./complaint.ts";
 import type { ConsumerMessage } from "./consumer-process.ts";
@@ -18,6 +18,10 @@ const POLL_MS = 50;
 const WATCH_MS = 5;
 /** How long to wait for being killed. */
 const HOLD_MS = 60_000;
+
+/** Whether we were told to, which is the only thing that we are ever told. */
+let goesOn = false;
+process.once("message", () => (goesOn = true));
 
 // When whoever started us is gone, by whatever signal, do not stay behind: it may have gone before we were here to
 // listen. Listening for it is no reason to stay either.
@@ -36,6 +40,7 @@ await runProgram(async () => {
       "lease-ms": { type: "string", default: "5000" },
       "pause-ms": { type: "string", default: "0" },
       "hold-after": { type: "string", default: "0" },
+      "stop-at": { type: "string" },
     },
   });
   const version = wholeNumber("version", values.version, 1);
@@ -44,6 +49,7 @@ await runProgram(async () => {
   const pauseMs = wholeNumber("pause-ms", values["pause-ms"], 0);
 
   const holdAfter = wholeNumber("hold-after", values["hold-after"], 0);
+  const stopAt = values["stop-at"] === undefined ? undefined : parsePosition(values["stop-at"]);
   const file = existingFile(values.file);
 
   await using store = await createSqliteStore({ file });
@@ -52,7 +58,7 @@ await runProgram(async () => {
   let handled = 0;
   const worker = createWorker(store, {
     name: values.owner,
-    consumers: [{ consumer, log: unhurried(store, pauseMs) }],
+    consumers: [{ consumer, log: unhurried(stopping(store, stopAt), pauseMs) }],
     fetchSize,
     leaseMs,
     memberLeaseMs: leaseMs,
@@ -108,6 +114,20 @@ function tell(message: ConsumerMessage): void {
     saidBusy = true;
     console.log("Somebody else runs this consumer. Waiting for the zone.");
   }
+}
+
+/** The log, which looks as if it ended there until we are told to go on. */
+function stopping(log: EventSource, stopAt: Position | undefined): EventSource {
+  if (stopAt === undefined) return log;
+  return {
+    logId: log.logId,
+    head: (options) => log.head(options),
+    wait: (after, options) => log.wait(after, options),
+    readAll: async (options = {}) => {
+      const { after = START } = options;
+      return after < stopAt || goesOn ? log.readAll(options) : { events: [], next: after };
+    },
+  };
 }
 
 /** The log, read with a pause before each page: on so little data consuming is over before anybody could watch it. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Position } from "@tidemark/core";
+import { formatPosition, type Position } from "@tidemark/core";
 import type { ConsumerName } from "./consumers.ts";
 
 /** What a consuming process tells the one that started it. */
@@ -19,6 +19,8 @@ export interface ConsumerSettings {
   readonly consumer: ConsumerName;
   /** Observers only. Default: never. */
   readonly holdAfter?: number | undefined;
+  /** Reads no further once it is here, until it is told to go on: it must not finish before it was killed. Default: never. */
+  readonly stopAt?: Position | undefined;
   readonly fetchSize: number;
   readonly leaseMs: number;
   readonly pauseMs: number;
@@ -33,6 +35,8 @@ export interface ConsumerProcess {
   readonly hasEnded: boolean;
   /** Resolves when it says so, from now on: `"busy"`, that somebody else holds the zone; `"holding"`, that it waits. */
   says(kind: "busy" | "holding"): Promise<void>;
+  /** From now on `stopAt` holds it no more. */
+  goOn(): void;
   /** Without a word of warning: SIGKILL. Resolves when it is gone. */
   kill(): Promise<ConsumerEnd>;
 }
@@ -58,7 +62,7 @@ export function unhurried(what: Pick<ConsumerSettings, "file" | "consumer">, hea
 const PROGRAM = fileURLToPath(new URL("./consume.js", import.meta.url));
 
 export function startConsumer(name: string, settings: ConsumerSettings): ConsumerProcess {
-  const { file, consumer, fetchSize, leaseMs, pauseMs, holdAfter = 0 } = settings;
+  const { file, consumer, fetchSize, leaseMs, pauseMs, holdAfter = 0, stopAt } = settings;
   const args = [
     "--file",
     file,
@@ -70,12 +74,14 @@ export function startConsumer(name: string, settings: ConsumerSettings): Consume
     `${fetchSize}`,
     "--lease-ms",
     `${leaseMs}`,
+    "--pause-ms",
+    `${pauseMs}`,
+    "--hold-after",
+    `${holdAfter}`,
+    ...(stopAt === undefined ? [] : ["--stop-at", formatPosition(stopAt)]),
   ];
   // The channel is more than a way to talk: it closes when we die, however that happens, and then the child goes too.
-  const child = fork(PROGRAM, [...args, "--pause-ms", `${pauseMs}`, "--hold-after", `${holdAfter}`], {
-    execArgv: [],
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-  });
+  const child = fork(PROGRAM, args, { execArgv: [], stdio: ["ignore", "ignore", "pipe", "ipc"] });
   let hasEnded = false;
   const ended = endOf(child).finally(() => (hasEnded = true));
   return {
@@ -93,6 +99,10 @@ export function startConsumer(name: string, settings: ConsumerSettings): Consume
         };
         child.on("message", listen);
       }),
+    goOn: () => {
+      // It may be gone already.
+      if (child.connected) child.send("go on", () => undefined);
+    },
     kill: () => {
       child.kill("SIGKILL");
       return ended;

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Position, START, type Store } from "@tidemark/core";
+import { parsePosition, type Position, START, type Store } from "@tidemark/core";
 import { Complaint } from "./complaint.ts";
 import { type ConsumerProcess, type ConsumerSettings, startConsumer } from "./consumer-process.ts";
 
@@ -46,24 +46,32 @@ export async function consumeThroughCrashes(
   const started: ConsumerProcess[] = [];
   try {
     for (let kill = 1; kill < kills; kill++) {
-      if (!(await killAfter(start(), latestKill * (kill / kills)))) break;
+      const latest = await latestOf(kill);
+      if (!(await killAfter(start(latest), latest))) break;
     }
-    await finishWithTwo(start(), start());
+    const latest = kills > 0 ? await latestOf(kills) : undefined;
+    await finishWithTwo(start(latest), start(latest), latest);
   } finally {
     for (const process of started) if (!process.hasEnded) await process.kill();
   }
 
-  function start(): ConsumerProcess {
-    const process = startConsumer(`${settings.consumer} ${started.length + 1}`, settings);
+  function start(stopAt: Position | undefined): ConsumerProcess {
+    const process = startConsumer(`${settings.consumer} ${started.length + 1}`, { ...settings, stopAt });
     started.push(process);
     return process;
   }
 
+  /** By then a victim is killed. There it waits for us, should it be the faster one. */
+  async function latestOf(kill: number): Promise<Position> {
+    const { position } = await look();
+    return parsePosition(`${Math.max(Number(position) + 1, Math.floor(latestKill * (kill / kills)))}`);
+  }
+
   /** False when the process had finished before it could be killed. */
-  async function killAfter(victim: ConsumerProcess, latest: number): Promise<boolean> {
+  async function killAfter(victim: ConsumerProcess, latest: Position): Promise<boolean> {
     const before = (await look()).position;
-    const target = BigInt(randomInt(Number(before) + 1, Math.max(Number(before) + 2, Math.floor(latest))));
-    await until(victim, (now) => now.position >= target);
+    const target = BigInt(randomInt(Number(before) + 1, Math.max(Number(before) + 2, Number(latest))));
+    await until(victim, (now) => now.position >= target || now.position >= latest);
     await sleep(randomInt(KILL_WITHIN_MS));
     const wasKilled = (await victim.kill()).kind === "killed";
     await endOf(victim);
@@ -72,7 +80,11 @@ export async function consumeThroughCrashes(
     return wasKilled;
   }
 
-  async function finishWithTwo(one: ConsumerProcess, other: ConsumerProcess): Promise<void> {
+  async function finishWithTwo(
+    one: ConsumerProcess,
+    other: ConsumerProcess,
+    latest: Position | undefined,
+  ): Promise<void> {
     const busy = new Set<ConsumerProcess>();
     for (const process of [one, other]) void process.says("busy").then(() => busy.add(process));
     // Lots decide who gets the only segment, so it may move once more when the second one comes.
@@ -82,11 +94,12 @@ export async function consumeThroughCrashes(
     );
     const [holder, waiting] = owner === other.name ? [other, one] : [one, other];
     if (!waiting.hasEnded) report({ kind: "busy", holder: holder.name, waiting: waiting.name });
-    if (kills > 0 && (await killAfter(holder, latestKill))) {
+    if (latest !== undefined && (await killAfter(holder, latest))) {
       const killedAt = performance.now();
       await until(waiting, (now) => now.owner === waiting.name);
       report({ kind: "taken-over", name: waiting.name, milliseconds: performance.now() - killedAt });
     }
+    waiting.goOn();
     for (const process of [holder, waiting]) {
       await until(process, () => false);
       await endOf(process);

@@ -10,7 +10,7 @@ import { readAnnouncements } from "../src/announcements.ts";
 
 /** As far as electron is known to the second, and some trains have arrived. */
 const LIMIT = ["--limit", "1500"];
-const TIMEOUT = 60_000;
+const TIMEOUT = 240_000;
 
 const folder = mkdtempSync(join(tmpdir(), "release-radar-"));
 const file = join(folder, "radar.sqlite");
