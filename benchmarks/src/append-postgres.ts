@@ -1,16 +1,15 @@
 import { fork } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createPostgresStore, type PostgresStore } from "@tidemark/adapter-postgres";
 import { bucketOf, createFlakeGenerator } from "@tidemark/core";
 import { createDatabase, explain, findServer } from "@tidemark/test-servers";
 import { Client } from "pg";
+import { appendByCallers, DATA, names } from "./callers.ts";
 import { compare, type Comparison } from "./compare.ts";
 
 const CALLERS = 64;
 const EVENTS_EACH = 60;
 const PROCESSES = 4;
-const DATA = { orderId: "0f8fad5b-d9cb-469f-a165-70867728950e", customer: "c-4711", total: 129.9, currency: "EUR" };
 
 const INSERT_EVENTS = `insert into raw.event
   (position, context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata, occurred_on)
@@ -113,18 +112,4 @@ async function compareProcesses(url: string, store: PostgresStore): Promise<Comp
   } finally {
     for (const writer of writers) writer.disconnect();
   }
-}
-
-export async function appendByCallers(store: PostgresStore, callers: number, eventsEach: number): Promise<void> {
-  const appends = names(callers).map(async (id) => {
-    for (let count = 0; count < eventsEach; count++) {
-      await store.append({ aggregate: { type: "order", id }, events: [{ type: "order-placed", data: DATA }] });
-    }
-  });
-  await Promise.all(appends);
-}
-
-/** Aggregates that no other round has used. */
-function names(count: number): readonly string[] {
-  return Array.from({ length: count }, () => randomUUID());
 }

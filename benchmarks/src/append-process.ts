@@ -1,6 +1,6 @@
 import process from "node:process";
 import { createPostgresStore } from "@tidemark/adapter-postgres";
-import { appendByCallers } from "./append-postgres.ts";
+import { appendByCallers } from "./callers.ts";
 
 /** A process of its own that appends when it is told to. */
 const [url = ""] = process.argv.slice(2);

@@ -1,15 +1,14 @@
-import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSqliteStore } from "@tidemark/adapter-sqlite";
 import { bucketOf, createFlakeGenerator } from "@tidemark/core";
 import Database from "better-sqlite3";
+import { appendByCallers, DATA, names } from "./callers.ts";
 import { compare, type Comparison } from "./compare.ts";
 
 const CALLERS = 64;
 const EVENTS_EACH = 100;
-const DATA = { orderId: "0f8fad5b-d9cb-469f-a165-70867728950e", customer: "c-4711", total: 129.9, currency: "EUR" };
 
 const INSERT = `insert into tidemark_event
   (context, aggregate_type, aggregate_id, version, bucket, event_id, event_type, data, metadata, occurred_on, recorded_at)
@@ -37,9 +36,6 @@ export async function appendToSqlite(): Promise<readonly Comparison[]> {
   const insertMany = raw.transaction((aggregates: readonly string[], version: number) => {
     for (const aggregate of aggregates) insertRow(aggregate, version);
   });
-  const append = (aggregate: string): Promise<unknown> =>
-    store.append({ aggregate: { type: "order", id: aggregate }, events: [{ type: "order-placed", data: DATA }] });
-
   try {
     return [
       await compare({
@@ -49,12 +45,7 @@ export async function appendToSqlite(): Promise<readonly Comparison[]> {
           const aggregates = names(CALLERS);
           for (let version = 1; version <= EVENTS_EACH; version++) insertMany(aggregates, version);
         },
-        ours: async () => {
-          const callers = names(CALLERS).map(async (aggregate) => {
-            for (let count = 0; count < EVENTS_EACH; count++) await append(aggregate);
-          });
-          await Promise.all(callers);
-        },
+        ours: () => appendByCallers(store, CALLERS, EVENTS_EACH),
       }),
       await compare({
         name: "SQLite, one caller appending one event at a time / prepared inserts, one to a transaction",
@@ -63,10 +54,7 @@ export async function appendToSqlite(): Promise<readonly Comparison[]> {
           const [aggregate = ""] = names(1);
           for (let version = 1; version <= 500; version++) insertMany([aggregate], version);
         },
-        ours: async () => {
-          const [aggregate = ""] = names(1);
-          for (let count = 0; count < 500; count++) await append(aggregate);
-        },
+        ours: () => appendByCallers(store, 1, 500),
       }),
     ];
   } finally {
@@ -74,9 +62,4 @@ export async function appendToSqlite(): Promise<readonly Comparison[]> {
     await store.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Aggregates that no other round has used. */
-function names(count: number): readonly string[] {
-  return Array.from({ length: count }, () => randomUUID());
 }

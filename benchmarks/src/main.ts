@@ -1,3 +1,4 @@
+import { appendToMariadb, appendToMysql } from "./append-mysql.ts";
 import { appendToPostgres } from "./append-postgres.ts";
 import { appendToSqlite } from "./append-sqlite.ts";
 import { catchUpOnPostgres } from "./catch-up-postgres.ts";
@@ -10,6 +11,8 @@ import { type Comparison, printComparison } from "./compare.ts";
 const benchmarks: Readonly<Record<string, readonly (() => Promise<readonly Comparison[]>)[]>> = {
   sqlite: [appendToSqlite],
   postgres: [appendToPostgres, catchUpOnPostgres],
+  mysql: [appendToMysql],
+  mariadb: [appendToMariadb],
 };
 
 const wanted = process.argv.slice(2);
