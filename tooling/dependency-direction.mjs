@@ -6,9 +6,12 @@ const rules = {
   "sql-kit": { uses: ["core"], develops: [] },
   worker: {
     uses: ["core"],
-    develops: ["adapter-memory", "adapter-postgres", "adapter-sqlite", "conformance", "test-servers"],
+    develops: ["adapter-memory", "adapter-mysql", "adapter-postgres", "adapter-sqlite", "conformance", "test-servers"],
   },
-  consequent: { uses: ["core"], develops: ["adapter-memory"] },
+  consequent: {
+    uses: ["core"],
+    develops: ["adapter-memory", "adapter-mysql", "adapter-postgres", "adapter-sqlite", "test-servers"],
+  },
 };
 
 /**

@@ -2,29 +2,21 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { checkConformance, renderSummary, renderTable } from "@tidemark/conformance";
-import { createDatabase, explain, findServer } from "@tidemark/test-servers";
-import { memory } from "../packages/adapter-memory/test/subject.mjs";
-import { createSubject } from "../packages/adapter-postgres/test/subject.mjs";
-import { sqlite } from "../packages/adapter-sqlite/test/subject.mjs";
+import { parseArgs } from "node:util";
+import { renderSummary, renderTable } from "@tidemark/conformance";
+import { judgeAdapters, readReports } from "./law-reports.mjs";
 
 /**
  * Runs the conformance suite against each adapter and writes what it found between two marks: every law into
- * docs/laws.md, the count of each group into the README.
+ * docs/laws.md, the count of each group into the README. `laws [--check] [report]`: takes what a run of the tests has
+ * found instead (TIDEMARK_TEST_REPORT and TIDEMARK_EVERY_SUBJECT were set for it), and only compares.
  */
 const BEGIN = "<!-- laws:begin -->";
 const END = "<!-- laws:end -->";
 
-const answer = await findServer("postgres");
-// The tables have a column for each adapter, so one cannot be left out.
-if (answer.kind === "missing") throw new Error(explain(answer));
-const database = await createDatabase(answer.server.url);
-
-// One after the other: a law may keep the machine busy, and nothing shall hang because another did.
-const reports = [await report(memory), await report(sqlite), await report(createSubject("postgres", database.url))];
-
-await database.drop();
-await answer.server.stop();
+const { values, positionals } = parseArgs({ options: { check: { type: "boolean" } }, allowPositionals: true });
+const [file] = positionals;
+const reports = file === undefined ? await judgeAdapters() : readReports(JSON.parse(readFileSync(file, "utf8")));
 
 for (const { subject, findings } of reports) {
   for (const finding of findings) {
@@ -32,27 +24,26 @@ for (const { subject, findings } of reports) {
   }
 }
 
-write("README.md", renderSummary(reports));
-write("docs/laws.md", renderTable(reports));
-process.exitCode = reports.every((report) => report.conforms) ? 0 : 1;
+const tables = [
+  { name: "README.md", table: renderSummary(reports) },
+  { name: "docs/laws.md", table: renderTable(reports) },
+];
+const stale = tables.filter(({ name, table }) => !put(name, table));
+for (const { name } of stale) console.error(`${name} does not show what the suite has found: npm run laws writes it.`);
+process.exitCode = stale.length === 0 && reports.every((report) => report.conforms) ? 0 : 1;
 
 /**
- * @param {string} file below the root
- * @param {string} generated
+ * Whether it is in the file now.
+ *
+ * @param {string} name of a file below the root
+ * @param {string} table
  */
-function write(file, generated) {
-  const path = join(import.meta.dirname, "..", file);
+function put(name, table) {
+  const path = join(import.meta.dirname, "..", name);
   const text = readFileSync(path, "utf8");
   const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (before === -1 || after === -1) throw new Error(`${file} has no ${BEGIN} … ${END}.`);
-  writeFileSync(path, `${text.slice(0, before + BEGIN.length)}\n\n${generated}\n\n${text.slice(after)}`);
-}
-
-/**
- * @template Tx
- * @param {import("@tidemark/conformance").Subject<Tx>} subject
- */
-function report(subject) {
-  console.log(`Judging ${subject.name} …`);
-  return checkConformance(subject);
+  if (before === -1 || after === -1) throw new Error(`${name} has no ${BEGIN} … ${END}.`);
+  const wanted = `${text.slice(0, before + BEGIN.length)}\n\n${table}\n\n${text.slice(after)}`;
+  if (values.check !== true) writeFileSync(path, wanted);
+  return values.check !== true || text === wanted;
 }

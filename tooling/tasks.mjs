@@ -32,6 +32,7 @@ const tasks = {
     tool("node", "tooling/check-packages.mjs"),
     tool("knip"),
   ],
+  galera: [tool("tsc", "-b", "test-servers"), node("tooling/galera.mjs")],
   changeset: [tool("changeset")],
 };
 
