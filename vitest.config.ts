@@ -12,22 +12,45 @@ const report = process.env["TIDEMARK_TEST_REPORT"];
 
 /**
  * Adapters in other settings and on other versions of their server: the same laws again, which takes long. Every run of
- * CI, and whoever sets this, runs them too.
+ * CI, and whoever sets this, runs those too that the database has a hand in; `all` runs all laws on all.
  */
-const everySubject = process.env["TIDEMARK_EVERY_SUBJECT"] !== undefined;
-const leftOut = "**/*.every-subject.test.ts";
+const every = process.env["TIDEMARK_EVERY_SUBJECT"];
+const leftOut = [
+  ...(every === undefined ? ["**/*.every-subject.test.ts"] : []),
+  ...(every === "all" ? [] : ["**/*.every-law.test.ts"]),
+];
+
+/** The real library, which is no dependency: the tests of `@tidemark/consequent` need the path of one. */
+const consequent = process.env["TIDEMARK_CONSEQUENT"];
+
+const reminders = [
+  ...(every === undefined
+    ? [
+        `${leftOut.join(", ")}, and on MySQL the laws that its locks, positions and clock have little of a hand in. ` +
+          "Set TIDEMARK_EVERY_SUBJECT=1 to run these as well.",
+      ]
+    : []),
+  ...(every === undefined || every === "all"
+    ? []
+    : ["the laws of consumers in other settings and on other versions. TIDEMARK_EVERY_SUBJECT=all runs them."]),
+  ...(consequent === undefined
+    ? ["packages/consequent with consequent itself. Set TIDEMARK_CONSEQUENT to the path of a built consequent 2.x."]
+    : []),
+];
 
 const reminder: Reporter = {
   onTestRunEnd: () => {
-    if (everySubject) return;
-    process.stdout.write(`Not run: ${leftOut}. Set TIDEMARK_EVERY_SUBJECT=1 to run the laws on these as well.\n\n`);
+    for (const line of reminders) process.stdout.write(`Not run: ${line}\n`);
+    process.stdout.write("\n");
   },
 };
 
 /** The database servers that the tests of a project ask for. They are started for a run that has files of it. */
 const servers: Readonly<Record<string, readonly string[]>> = {
-  "@tidemark/adapter-postgres": ["postgres", ...(everySubject ? ["postgres-oldest", "postgres-newest"] : [])],
-  "@tidemark/worker": ["postgres"],
+  "@tidemark/adapter-mysql": ["mysql", "mariadb", ...(every !== undefined ? ["mysql-oldest", "mariadb-oldest"] : [])],
+  "@tidemark/adapter-postgres": ["postgres", ...(every !== undefined ? ["postgres-oldest", "postgres-newest"] : [])],
+  "@tidemark/consequent": ["postgres", "mysql", "mariadb"],
+  "@tidemark/worker": ["postgres", "mysql", "mariadb"],
 };
 
 /** Every workspace with a test folder is a project, named as its package is. */
@@ -41,6 +64,9 @@ export default defineConfig({
     // Most of the time a law waits for a lock, a timer or another process, and not for the processor. But what runs beside
     // it must not make it late for its leases.
     maxWorkers: Math.max(3, availableParallelism()),
+    // A test that hangs fails; one that shares its machine with much else does not.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     reporters: ["default", ...jsonReport(), reminder],
     projects: folders.map((folder) => {
       const name = nameOf(folder);
@@ -50,7 +76,7 @@ export default defineConfig({
         test: {
           name,
           include: ["test/**/*.test.{ts,mjs}"],
-          exclude: everySubject ? [] : [leftOut],
+          exclude: leftOut,
           ...withServers(servers[name]),
         },
       };

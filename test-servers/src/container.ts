@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerRuntimeClient } from "testcontainers";
 import { keep } from "./keeper.ts";
 
-const START_MS = 60_000;
+const START_MS = 120_000;
 const PULL_MS = 180_000;
 /** Parallel queries share memory; Docker gives 64 MB. */
 const SHARED_MEMORY = 256 * 1024 * 1024;

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { mysqlDatabases } from "./mysql/databases.ts";
 import { postgresDatabases } from "./postgres/databases.ts";
 
 /** A database of one's own on a server. */
@@ -12,11 +13,11 @@ export interface FreshDatabase {
 export interface Databases {
   /** As in URLs, with the colon. */
   readonly protocols: readonly string[];
-  readonly create: (url: string, name: string) => Promise<void>;
+  readonly create: (url: string, name: string) => Promise<unknown>;
   readonly drop: (url: string, name: string) => Promise<void>;
 }
 
-const kinds: readonly Databases[] = [postgresDatabases];
+const kinds: readonly Databases[] = [postgresDatabases, mysqlDatabases];
 
 /** Makes an empty database on the server behind a URL. */
 export async function createDatabase(serverUrl: string): Promise<FreshDatabase> {

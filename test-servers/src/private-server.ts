@@ -1,18 +1,19 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, closeSync, mkdtempSync, openSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, mkdtempSync, openSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { cp } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { keep } from "./keeper.ts";
 
 /** A server run from programs, and the temporary folder that is all it may leave behind while it runs. */
 export interface PrivateServer {
   readonly folder: string;
+  /** The folder with the programs that are run: the one that was given, or a copy. */
+  readonly programs: string;
   /** Lets the server have a file that we made. */
   readonly giveAway: (path: string) => void;
-  /** Runs a program to its end; fails with what it printed. */
+  /** Runs a program to its end, by its path from there; fails with what it printed. */
   readonly run: (program: string, args: readonly string[]) => Promise<void>;
   /** Starts the server itself. `ended` says why it is no longer there, or nothing while it is. */
   readonly serve: (program: string, args: readonly string[]) => { readonly ended: () => string | undefined };
@@ -50,7 +51,9 @@ export async function openPrivateServer(kind: string, programs: string): Promise
     if (user !== undefined && !isOpenToAll(bin)) {
       const copy = join(folder, "programs");
       await cp(dirname(bin), copy, { recursive: true, verbatimSymlinks: true });
-      bin = join(copy, "bin");
+      // The mode was copied, too.
+      chmodSync(copy, 0o755);
+      bin = join(copy, basename(bin));
     }
   } catch (error) {
     await keeper.clean();
@@ -81,6 +84,7 @@ export async function openPrivateServer(kind: string, programs: string): Promise
 
   return {
     folder,
+    programs: bin,
     giveAway,
     run: async (program, args) => {
       const how = await start(program, args).gone;
@@ -102,17 +106,6 @@ export async function openPrivateServer(kind: string, programs: string): Promise
     },
     close: keeper.clean,
   };
-}
-
-/** A port that nobody listens on right now. */
-export async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error(`No port on ${host}`);
-  return address.port;
 }
 
 export function exe(program: string): string {

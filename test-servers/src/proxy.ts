@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, Socket } from "node:net";
+import { mysqlProtocol } from "./mysql/answers.ts";
 import { postgresProtocol } from "./postgres/answers.ts";
 
 /** A line to a database server that breaks when it is told to. Clients connect to it as they would to the server. */
@@ -30,12 +31,14 @@ export interface Protocol {
   /** As in URLs, with the colon. */
   readonly protocols: readonly string[];
   readonly defaultPort: number;
-  /** A reader for one connection, which begins where an answer begins. */
+  /** A reader for one connection. */
   readAnswers(): AnswerReader;
 }
 
 export interface AnswerReader {
-  /** Takes in more bytes. The answers that are complete by now, in order. */
+  /** Takes in what the client says, from its first byte on. */
+  ask(bytes: Buffer): void;
+  /** Takes in what the server says, from the beginning of some answer on. The answers that are complete by now, in order. */
   read(bytes: Buffer): readonly Answer[];
 }
 
@@ -46,9 +49,9 @@ export interface Answer {
   readonly isCommitted: boolean;
 }
 
-const kinds: readonly Protocol[] = [postgresProtocol];
+const kinds: readonly Protocol[] = [postgresProtocol, mysqlProtocol];
 
-/** Opens a line to the server behind a URL. Without TLS: what is encrypted cannot be read. */
+/** Opens a line to the server behind a URL. Without TLS or compression: nobody could read it. */
 export async function createProxy(serverUrl: string): Promise<Proxy> {
   const url = new URL(serverUrl);
   const protocol = kinds.find(({ protocols }) => protocols.includes(url.protocol));
@@ -117,12 +120,11 @@ interface Loss {
 class Line {
   readonly #client: Socket;
   readonly #server: Socket;
-  readonly #protocol: Protocol;
+  readonly #answers: AnswerReader;
   readonly #wanted: Set<Loss>;
   /** The end of what the client has sent, in which the beginning of a text may be. */
   #sent = "";
   #loss: Loss | undefined;
-  #answers: AnswerReader | undefined;
 
   constructor(
     client: Socket,
@@ -131,7 +133,7 @@ class Line {
   ) {
     this.#client = client;
     this.#server = server;
-    this.#protocol = protocol;
+    this.#answers = protocol.readAnswers();
     this.#wanted = wanted;
   }
 
@@ -142,6 +144,7 @@ class Line {
     server.setNoDelay(true);
     server.connect(target.port, target.host);
     client.on("data", (bytes) => {
+      this.#answers.ask(bytes);
       this.#watch(bytes);
       pass(bytes, client, server);
     });
@@ -163,16 +166,16 @@ class Line {
       if (!sent.includes(Buffer.from(loss.text).toString("latin1"))) continue;
       this.#wanted.delete(loss);
       this.#loss = loss;
-      this.#answers = this.#protocol.readAnswers();
     }
     this.#sent = sent.slice(-LONGEST_TEXT);
   }
 
   #answer(bytes: Buffer): void {
-    if (this.#answers === undefined) return pass(bytes, this.#server, this.#client);
+    const loss = this.#loss;
+    if (loss === undefined) return pass(bytes, this.#server, this.#client);
     for (const answer of this.#answers.read(bytes)) {
-      if (this.#loss !== undefined && answer.isCommitted) {
-        this.#loss.isLost = true;
+      if (answer.isCommitted) {
+        loss.isLost = true;
         this.#client.destroy();
         this.#server.destroy();
         return;

@@ -46,8 +46,7 @@ export interface ServerDefinition {
   /** The environment variable with the URL of a server that runs already. */
   readonly variable: string;
   readonly advice: string;
-  /** Asks the server for its version; fails where it does not answer. */
-  readonly askVersion: (url: string) => Promise<string>;
+  readonly askVersion: Reach["askVersion"];
   /** How to start one, best first. */
   readonly ways: readonly Way[];
 }
@@ -66,6 +65,13 @@ export interface Order {
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** How a server that we have started is reached. */
+export interface Reach {
+  readonly url: (at: { readonly host: string; readonly port: number; readonly password: string }) => string;
+  /** Asks the server for its version; fails where it does not answer. */
+  readonly askVersion: (url: string) => Promise<string>;
+}
 
 export interface OwnServer {
   readonly url: string;

@@ -1,8 +1,9 @@
+import { mysqlServers } from "./mysql/servers.ts";
 import { postgresServers } from "./postgres/servers.ts";
 import type { ServerDefinition } from "./server.ts";
 
 /** Every server that can be asked for. */
-const servers: readonly ServerDefinition[] = [...postgresServers];
+const servers: readonly ServerDefinition[] = [...postgresServers, ...mysqlServers];
 
 /** The definition behind a name. `where` says who used it, for the reader of the error. */
 export function definitionOf(name: string, where: string): ServerDefinition {

@@ -68,7 +68,8 @@ describe("the chain", () => {
 describe("names", () => {
   test("a name that nobody knows is an error that lists the known ones", async () => {
     await expect(findServer("postgress")).rejects.toThrow(
-      'names the server "postgress", which nobody knows. There are postgres, postgres-oldest, postgres-newest.',
+      'names the server "postgress", which nobody knows. There are ' +
+        "postgres, postgres-oldest, postgres-newest, mysql, mysql-oldest, mariadb, mariadb-oldest.",
     );
   });
 });

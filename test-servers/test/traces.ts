@@ -5,15 +5,17 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getContainerRuntimeClient, ImageName } from "testcontainers";
-import { afterEach, beforeEach } from "vitest";
+import { afterEach, beforeEach, expect, vi } from "vitest";
+
+/** What the chain downloads where it is not here. */
+const pulled = new Set(["postgres:17", "mysql:9", "mysql:8.0", "mariadb:11", "mariadb:10.6"]);
 
 /** Why no container of that image can be started here, or nothing if one can. */
 export async function whyNoContainer(image: string): Promise<string | undefined> {
   const engine = await getContainerRuntimeClient().catch(() => undefined);
   if (engine === undefined) return "no Docker engine answers";
   const name = ImageName.fromString(image);
-  // The chain pulls the default image, and no other.
-  if (image === "postgres:17") await engine.image.pull(name).catch(() => {});
+  if (pulled.has(image)) await engine.image.pull(name).catch(() => {});
   return (await engine.image.exists(name)) ? undefined : `the image ${image} is not here`;
 }
 
@@ -65,4 +67,19 @@ function listens(host: string, port: number): Promise<boolean> {
     });
     socket.on("error", () => resolve(false));
   });
+}
+
+/** Waits until nothing is: what was ended ends in its own time. `before`: what there was while it ran, if that was looked at. */
+export async function nothingIsLeft(url: string, before?: readonly string[]): Promise<void> {
+  await vi.waitFor(async () => expect(withoutOthers(await traces(url), before)).toEqual([]), {
+    timeout: 60_000,
+    interval: 100,
+  });
+}
+
+/** A port that is free again may be given to another container, of which that is no trace. */
+function withoutOthers(found: readonly string[], before: readonly string[] = found): readonly string[] {
+  const isOthers = (trace: string): boolean => trace.startsWith("container ") && !before.includes(trace);
+  if (!found.some(isOthers)) return found;
+  return found.filter((trace) => !isOthers(trace) && !trace.startsWith("port "));
 }

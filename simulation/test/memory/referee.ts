@@ -184,6 +184,7 @@ export class Referee implements Witness {
       to: event.version - 1,
       direction: "forward",
       limit: 10_000,
+      bytes: 1e9,
     } as const;
     const start = this.starts.get(plan.name) ?? 0n;
     for (const { position, type } of await this.#adapter.readAggregate(query, {})) {

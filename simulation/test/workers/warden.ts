@@ -221,8 +221,8 @@ export class Warden implements Witness {
   }
 
   async #checkPredecessors(plan: Plan, label: string, event: RecordedEvent): Promise<void> {
-    const query = { ref: event.aggregate, from: 1, to: event.version - 1, direction: "forward", limit: 1_000 } as const;
-    for (const { position, type } of await this.#adapter.readAggregate(query, {})) {
+    const all = { from: 1, to: event.version - 1, direction: "forward", limit: 1_000, bytes: 1e9 } as const;
+    for (const { position, type } of await this.#adapter.readAggregate({ ref: event.aggregate, ...all }, {})) {
       if (!plan.inScope({ type, aggregate: event.aggregate }) || this.observed.has(`${label}/${position}`)) continue;
       const [before, after] = [position, event.position];
       this.violation(

@@ -17,6 +17,9 @@ class PostgresAnswers implements AnswerReader {
   #messages: Buffer[] = [];
   #hasFailed = false;
 
+  /** An answer tells all by itself. */
+  ask(): void {}
+
   read(bytes: Buffer): readonly Answer[] {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     const answers: Answer[] = [];

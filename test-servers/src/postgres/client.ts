@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 
 const CONNECT_MS = 10_000;
@@ -24,28 +23,4 @@ export async function askVersion(url: string): Promise<string> {
     version = rows[0]?.server_version.split(" ")[0] ?? "";
   });
   return version;
-}
-
-/**
- * Waits until the server answers a query.
- *
- * @param broken gives the reason once there is no hope left
- */
-export async function untilItAnswers(
-  url: string,
-  { broken, signal }: { readonly broken?: () => string | undefined; readonly signal: AbortSignal | undefined },
-): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  for (;;) {
-    signal?.throwIfAborted();
-    const why = broken?.();
-    if (why !== undefined) throw new Error(why);
-    try {
-      await askVersion(url);
-      return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await sleep(50);
-    }
-  }
 }

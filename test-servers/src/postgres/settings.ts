@@ -1,3 +1,6 @@
+import type { Reach } from "../server.ts";
+import { askVersion } from "./client.ts";
+
 /** What every PostgreSQL server of ours is started with. */
 export function settings(durable: boolean): readonly string[] {
   const fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
@@ -8,3 +11,11 @@ export function settings(durable: boolean): readonly string[] {
 }
 
 export const USER = "tidemark";
+
+export const reach: Reach = {
+  url: ({ host, port, password }) => `postgres://${USER}:${password}@${host}:${port}/postgres`,
+  askVersion,
+};
+
+/** PostgreSQL's immediate shutdown. */
+export const CRASH = "SIGQUIT";

@@ -1,7 +1,9 @@
 import { join } from "node:path";
-import { freePort, openPrivateServer } from "../private-server.ts";
+import { freePort } from "../ports.ts";
+import { openPrivateServer } from "../private-server.ts";
+import { untilItAnswers } from "../until-it-answers.ts";
 import { binariesHere } from "./binaries.ts";
-import { untilItAnswers, withClient } from "./client.ts";
+import { askVersion, withClient } from "./client.ts";
 import { settings } from "./settings.ts";
 
 export interface Standby {
@@ -36,7 +38,7 @@ export async function startStandby(primaryUrl: string): Promise<Standby> {
     const url = new URL(primaryUrl);
     url.hostname = HOST;
     url.port = String(port);
-    await untilItAnswers(url.href, { broken: serving.ended, signal: undefined });
+    await untilItAnswers(() => askVersion(url.href), { broken: serving.ended, signal: undefined });
     return {
       url: url.href,
       promote: () => withClient(url.href, (client) => client.query("select pg_promote(true)")),
