@@ -118,5 +118,6 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 function describe(error: unknown): string {
   if (error === FULFILLED) return "success";
   if (isTidemarkError(error)) return `${error.code} (${error.message})`;
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  // What it is put into ends with a full stop of its own.
+  return error instanceof Error ? `${error.name}: ${error.message.replace(/\.$/, "")}` : String(error);
 }

@@ -62,12 +62,14 @@ class SpawnedChild implements Child {
   readonly #listeners = new Set<() => void>();
   readonly #gone: Promise<string | undefined>;
   #end: ChildMessage | undefined;
-  #exited = false;
+  /** How the process ended, once it has and all that it said has come. */
+  #death: string | undefined;
 
   constructor(process: ChildProcess) {
     this.#process = process;
-    this.#gone = once(process, "exit").then(([, signal]: unknown[]) => {
-      this.#exited = true;
+    // Not "exit", which may overtake the last message.
+    this.#gone = once(process, "close").then(([code, signal]: unknown[]) => {
+      this.#death = typeof signal === "string" ? `signal ${signal}` : `exit code ${String(code)}`;
       this.#notify();
       return typeof signal === "string" ? signal : undefined;
     });
@@ -83,7 +85,8 @@ class SpawnedChild implements Child {
       const index = this.#said.findIndex((message) => message.what === what);
       if (index !== -1) return this.#said.splice(index, 1)[0]?.value;
       this.#throwIfFailed();
-      if (this.#end !== undefined || this.#exited) throw new Error(`The process ended without saying "${what}".`);
+      if (this.#end !== undefined || this.#death !== undefined)
+        throw new Error(`The process ended without saying "${what}" (${this.#death ?? "its script was done"}).`);
       await this.#change();
     }
   }
@@ -96,7 +99,7 @@ class SpawnedChild implements Child {
     for (;;) {
       this.#throwIfFailed();
       if (this.#end?.kind === "done") return this.#end.value;
-      if (this.#exited) throw new Error("The process died before its script was done.");
+      if (this.#death !== undefined) throw new Error(`The process died before its script was done (${this.#death}).`);
       await this.#change();
     }
   }
@@ -114,7 +117,7 @@ class SpawnedChild implements Child {
   }
 
   async kill(): Promise<void> {
-    if (!this.#exited) this.#process.kill("SIGKILL");
+    if (this.#death === undefined) this.#process.kill("SIGKILL");
     await this.#gone;
   }
 
