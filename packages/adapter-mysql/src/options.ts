@@ -104,13 +104,18 @@ export function databaseIdent(name: string | undefined): Ident {
 /** What is wrong with a connection is said without showing it: it may hold a password. */
 function configOf(connection: string | PoolOptions | undefined): PoolOptions {
   const config = typeof connection === "string" ? configOfUrl(connection) : withUrl(connection);
-  if (typeof config === "object" && config !== null) return checkLimit(config);
+  if (typeof config === "object" && config !== null) {
+    return { ...checkLimit(config), keepAliveInitialDelay: config.keepAliveInitialDelay ?? KEEP_ALIVE_MS };
+  }
   throw invalidArgument(
     "connection",
     'connection is a URL that begins with "mysql://", or a configuration object of mysql2. In a URL, encode what is ' +
       "special in user and password with encodeURIComponent.",
   );
 }
+
+/** After how long of silence the operating system asks whether the other end is still there: ten times, a second apart. */
+const KEEP_ALIVE_MS = 10_000;
 
 function checkLimit(config: PoolOptions): PoolOptions {
   const { connectionLimit = 0 } = config;
@@ -147,8 +152,8 @@ function configOfUrl(url: string): PoolOptions | undefined {
   }
 }
 
-/** By which the store decides how many connections a pool of its own has, and for how long. */
-const NUMBERS = ["connectionLimit", "maxIdle", "idleTimeout", "connectTimeout"] as const;
+/** By which the store decides how many connections it has, and for how long. */
+const NUMBERS = ["connectionLimit", "maxIdle", "idleTimeout", "connectTimeout", "keepAliveInitialDelay"] as const;
 
 function asPromisePool(pool: Pool | CallbackPool): Pool {
   return isOfCallbacks(pool) ? pool.promise() : pool;

@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { createMysqlStore, type MysqlConnection, type MysqlStore } from "@tidemark/adapter-mysql";
 import { isTransient } from "@tidemark/core";
 import { createDatabase, explain, findServer, type TestServer } from "@tidemark/test-servers";
+import { keepAliveSeconds, tellsKeepAlive } from "@tidemark/test-servers/keep-alive";
+import { createProxy } from "@tidemark/test-servers/proxy";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import {
   type Connection as CallbackConnection,
@@ -525,6 +527,24 @@ for (const flavour of FLAVOURS) {
         expect(await used()).toEqual(before);
       });
 
+      test.skipIf(!tellsKeepAlive).each<[string, string, PoolOptions, from: number, to: number]>([
+        ["within seconds", "", {}, 0, 10],
+        ["when the configuration says so", "", { keepAliveInitialDelay: 60_000 }, 10, 60],
+        ["when the URL says so", "?keepAliveInitialDelay=60000", {}, 10, 60],
+        ["never, where that is what it says", "", { enableKeepAlive: false }, Infinity, Infinity],
+      ])("asks a server that says nothing whether it is there: %s", async (_name, query, config, from, to) => {
+        const line = await createProxy(url);
+        cleanups.push(() => line.close());
+        const store = await open({ uri: line.url + query, ...config });
+        await store.head();
+        const seconds = (): Promise<readonly number[]> => keepAliveSeconds(Number(new URL(line.url).port));
+        // Of the pool, and the reader session beside it.
+        await until(async () => {
+          const all = await seconds();
+          return all.length >= 2 && all.every((each) => each >= from && each <= to);
+        });
+      });
+
       test("is not what sessions beside it are like", async () => {
         const store = await open({ uri: `${url}?connectionLimit=1&waitForConnections=false&queueLimit=1` });
         await store.append(placed("1"));
@@ -579,14 +599,21 @@ for (const flavour of FLAVOURS) {
     });
 
     describe("a server that takes connections and says nothing", () => {
-      test("is UNAVAILABLE, as soon as a call may not wait any longer", async () => {
-        const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+      test("is UNAVAILABLE, as soon as a call may not wait any longer, and no connection stays", async () => {
+        const sockets = new Set<Socket>();
+        const silent = createServer((socket) => {
+          socket.on("error", () => undefined);
+          socket.on("close", () => sockets.delete(socket));
+          socket.resume();
+          sockets.add(socket);
+        }).listen(0, "127.0.0.1");
         cleanups.push(() => silent.close());
         await once(silent, "listening");
         const connection = `mysql://root@127.0.0.1:${asAddress(silent.address()).port}/none`;
         const startedAt = performance.now();
         expect(await codeOf(createMysqlStore({ connection, waitMs: 1_000 }))).toBe("UNAVAILABLE");
         expect(performance.now() - startedAt).toBeLessThan(20_000);
+        await until(() => sockets.size === 0);
       });
     });
 

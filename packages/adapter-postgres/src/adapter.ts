@@ -144,8 +144,8 @@ class Connections {
 
   async open(schema: "migrate" | "check", op: Operation): Promise<OpenedLog> {
     const sql = this.#sql;
-    const { connection, pool: borrowed } = this.#options;
-    const pool = borrowed ?? createOwnPool(connection);
+    const { connection, pool: borrowed, waitMs } = this.#options;
+    const pool = borrowed ?? createOwnPool(connection, waitMs);
     this.#owned = borrowed === undefined ? pool : undefined;
     const session = new Session(pool, { ...this.#options, endsWhenFree: false });
     const appending = new Session(pool, { ...this.#options, endsWhenFree: true });

@@ -12,7 +12,28 @@ export interface ErrorContext {
   readonly idleInTransactionMs: number;
 }
 
-export function poolExhausted(pool: { readonly totalCount?: number }, waitedMs: number): TidemarkError<"BUSY"> {
+/** What is known of a pool: clients, and calls that wait for one that is in use. */
+interface PoolCounts {
+  readonly totalCount?: number;
+  readonly waitingCount?: number;
+}
+
+/** Why a call has waited for a client in vain. */
+export function waitedForConnection(pool: PoolCounts, waitedMs: number): TidemarkError<"BUSY" | "UNAVAILABLE"> {
+  return pool.waitingCount === 0 ? silent(waitedMs) : poolExhausted(pool, waitedMs);
+}
+
+/** Where nobody waits for a client that is in use, one is being made. */
+function silent(waitedMs: number): TidemarkError<"UNAVAILABLE"> {
+  return new TidemarkError(
+    "UNAVAILABLE",
+    `PostgreSQL cannot be used now: a new connection was not answered for ${waitedMs} ms. Look at host, port and the ` +
+      "server; the call may be repeated.",
+    { adapter: ADAPTER },
+  );
+}
+
+function poolExhausted(pool: PoolCounts, waitedMs: number): TidemarkError<"BUSY"> {
   return new TidemarkError(
     "BUSY",
     `No connection of the pool became free for ${waitedMs} ms; it has ${pool.totalCount ?? "all"} in use. Look for ` +

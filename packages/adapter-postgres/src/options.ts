@@ -28,7 +28,10 @@ export type PostgresOptions = PostgresLocation & {
    * the pool's. Needs a server, not a pooler in transaction mode. Default false: they find out by polling.
    */
   readonly notify?: boolean | undefined;
-  /** How long a call waits for a connection of the pool, or for a lock, in milliseconds. Default 10 000. */
+  /**
+   * How long a call waits for a connection of the pool, or for a lock, in milliseconds. Connections that the store opens
+   * itself wait no longer for the server to answer, and at most for ten seconds. Default 10 000.
+   */
   readonly waitMs?: number | undefined;
   /**
    * After how many milliseconds without a statement the server gives up a transaction of the store's, and with it the

@@ -4,7 +4,7 @@ import { insist } from "@tidemark/sql-kit";
 import type { Pool, PoolClient } from "pg";
 import { Connection, type Queryable, statusOf } from "./connection.ts";
 import { translate, translateThrown } from "./driver-errors.ts";
-import { poolExhausted, transactionEnded } from "./errors.ts";
+import { transactionEnded, waitedForConnection } from "./errors.ts";
 import { connectionBeside } from "./pool.ts";
 
 /** How long a caller waits to have somebody's connection ended. */
@@ -141,7 +141,7 @@ export class Session {
     let timer: NodeJS.Timeout | undefined;
     try {
       const late = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => reject(poolExhausted(this.#pool, waitMs)), waitMs);
+        timer = setTimeout(() => reject(waitedForConnection(this.#pool, waitMs)), waitMs);
       });
       const client = await abortable(Promise.race([connecting, late]), op.signal);
       return new Checkout(client, prepare, this.#options);

@@ -1,8 +1,12 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createPostgresStore } from "@tidemark/adapter-postgres";
-import { isTransient } from "@tidemark/core";
+import { isTidemarkError, isTransient } from "@tidemark/core";
 import { explain, findServer, type TestServer } from "@tidemark/test-servers";
+import { keepAliveSeconds, tellsKeepAlive } from "@tidemark/test-servers/keep-alive";
+import { createProxy } from "@tidemark/test-servers/proxy";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
-import { type Client, types } from "pg";
+import { type Client, type PoolConfig, types } from "pg";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import {
   backends,
@@ -325,6 +329,54 @@ describeWithServer("postgres", (server) => {
     });
   });
 
+  describe("a server that takes connections and says nothing is UNAVAILABLE", () => {
+    let connectionString: string;
+    const sockets = new Set<Socket>();
+    beforeEach(async () => {
+      const silent = createServer((socket) => {
+        socket.on("error", () => undefined);
+        socket.on("close", () => sockets.delete(socket));
+        socket.resume();
+        sockets.add(socket);
+      }).listen(0, "127.0.0.1");
+      cleanups.push(() => {
+        silent.close();
+        for (const socket of sockets) socket.destroy();
+      });
+      await once(silent, "listening");
+      connectionString = `postgres://postgres@127.0.0.1:${asAddress(silent.address()).port}/none`;
+    });
+
+    test("as soon as a call may not wait any longer, and no connection stays", async () => {
+      const refused = await thrownBy(open({ connectionString }, { waitMs: 1_000 }));
+      expect(isTidemarkError(refused, "UNAVAILABLE") && refused.message).toContain("the call may be repeated");
+      await until(() => sockets.size === 0);
+    });
+
+    test("also through a pool that would wait for ever", async () => {
+      const pool = openPool({ connectionString });
+      expect(await codeOf(borrow(pool, { waitMs: 200 }))).toBe("UNAVAILABLE");
+      // The pool lets its clients go when they are.
+      for (const socket of sockets) socket.destroy();
+    });
+  });
+
+  test.skipIf(!tellsKeepAlive).each<[string, PoolConfig, from: number, to: number]>([
+    ["within seconds", {}, 0, 10],
+    ["when the configuration says so", { keepAliveInitialDelayMillis: 60_000 }, 10, 60],
+    ["never, where that is what it says", { keepAlive: false }, Infinity, Infinity],
+  ])("a server that says nothing is asked whether it is there: %s", async (_name, config, from, to) => {
+    const line = await createProxy(url);
+    cleanups.push(() => line.close());
+    await open({ connectionString: line.url, ...config }, { notify: true });
+    const seconds = (): Promise<readonly number[]> => keepAliveSeconds(Number(new URL(line.url).port));
+    // Of the pool, one that tells, and one that listens.
+    await until(async () => {
+      const all = await seconds();
+      return all.length >= 2 && all.every((each) => each >= from && each <= to);
+    });
+  });
+
   test("appends that share a pool of one with long transactions wait for it", async () => {
     const store = await borrow(openPool({ max: 1 }));
     const results = await Promise.all([
@@ -400,4 +452,8 @@ function asTypeId(oid: unknown): TypeId {
 
 function asParser(parser: unknown): (text: string) => unknown {
   return parser as (text: string) => unknown;
+}
+
+function asAddress(address: unknown): AddressInfo {
+  return address as AddressInfo;
 }
