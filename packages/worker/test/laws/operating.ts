@@ -286,8 +286,11 @@ export const operating: readonly WorkerLaw[] = [
       store: (real) =>
         override(real, (store) => ({
           readAll: async ({ scope, ...options } = {}) => {
-            await store.readAll(options);
-            return store.readAll({ scope, ...options });
+            const page = await store.readAll({ scope, ...options });
+            for (let all = await store.readAll(options); all.next < page.next;) {
+              all = await store.readAll({ ...options, after: all.next });
+            }
+            return page;
           },
         })),
     },
