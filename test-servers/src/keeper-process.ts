@@ -1,6 +1,6 @@
 // What `keeper.ts` starts: waits until its input ends, then removes what it was told to. Each line of the input is the
 // id of the process that has to end first; the last one counts. usage: keeper-process.js <folder | container> <name>
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -42,10 +42,16 @@ function isGone(pid: number): boolean {
   try {
     process.kill(pid, 0);
     // Ended, and nobody has asked how: its parent is gone, and some containers have no init that would ask.
-    return process.platform === "linux" && /^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    return process.platform === "linux" && hasOnlyEnded(pid);
   } catch {
     return true;
   }
+}
+
+/** Its first thread may have ended before the others. */
+function hasOnlyEnded(pid: number): boolean {
+  const isEnded = /^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  return isEnded && readdirSync(`/proc/${pid}/task`).length <= 1;
 }
 
 async function removeContainer(name: string): Promise<void> {

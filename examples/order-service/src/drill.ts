@@ -21,9 +21,9 @@ export interface DrillResult {
   /** What subscribers of the broker got, and what was dropped. */
   readonly published: number;
   readonly duplicates: number;
-  /** Metrics of one of the processes, at the end. */
+  /** Metrics of the processes that were not killed, at the end. */
   readonly metrics: string;
-  /** Of the processes that were not killed. */
+  /** Of the same. */
   readonly exitCodes: readonly (number | null)[];
 }
 
@@ -48,15 +48,16 @@ export async function drill({ place, orders: count, say }: DrillOptions): Promis
     const repeated = await placeAll(fleet, orders);
     say(`placed     ${count} orders, 32 at once; ${repeated} requests were repeated at another process`);
 
+    await until("one of them is killed", async () => killed !== undefined);
     const left = fleet.filter(({ hasEnded }) => !hasEnded);
     await shared(left);
     await sayShares(left, say);
     await until("all is published", async () => broker.accepted.length >= count);
     let metrics = "";
-    await until("one of them is ready and has caught up", async () => {
-      const response = await fetch(`${left[0]?.url}/metrics`);
-      metrics = await response.text();
-      return metrics.includes("tidemark_worker_ready 1\n") && HAS_CAUGHT_UP.test(metrics);
+    await until("they are ready and have caught up", async () => {
+      const all = await Promise.all(left.map(({ url }) => metricsOf(url)));
+      metrics = all.join("\n");
+      return all.every((one) => one.includes("tidemark_worker_ready 1\n")) && hasCaughtUp(metrics);
     });
 
     say("SIGTERM    to all that are left");
@@ -69,7 +70,15 @@ export async function drill({ place, orders: count, say }: DrillOptions): Promis
   }
 }
 
-const HAS_CAUGHT_UP = /^tidemark_consumer_lag\{consumer="sales",segment="\d"\} 0$/m;
+async function metricsOf(url: string): Promise<string> {
+  return (await fetch(`${url}/metrics`)).text();
+}
+
+/** Each process tells of the segments that it holds. */
+function hasCaughtUp(metrics: string): boolean {
+  const lags = [...metrics.matchAll(/^tidemark_consumer_lag\{consumer="sales",segment="\d"\} (\d+)$/gm)];
+  return lags.length >= SEGMENTS && lags.every(([, lag]) => lag === "0");
+}
 
 /** Starts four processes and leaves them alone until the signal fires. */
 export async function serve(place: Place, say: (line: string) => void, signal: AbortSignal): Promise<void> {

@@ -34,7 +34,7 @@ export function createIdentityPort(database: Database, transaction: Transaction)
   /** In the millisecond of `last` the clock is asked until that is over; one that stands still, not for ever. */
   function timeAfter(last: number): number {
     let asked = 0;
-    while (database.now() === last && asked < 100_000) asked += 1;
+    while (database.now() === last && asked < 300_000) asked += 1;
     return Math.max(database.now(), last + 1);
   }
 

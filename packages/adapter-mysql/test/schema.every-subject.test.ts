@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
   createMysqlAdapter,
@@ -596,14 +597,15 @@ async function tooManyRows(
   for (const [name, call] of Object.entries(calls)) {
     // The first time a session asks how it is set as well.
     await call();
-    for (let time = 0; time < 6; time++) {
+    for (let time = 0; time < 10; time++) {
       const read = await rowsRead(admin, call);
-      // Other tests use the server as well: the fewest count.
-      if (read > (allowed[name] ?? MAX_ROWS)) found[name] = Math.min(found[name] ?? read, read);
-      else {
+      if (read <= (allowed[name] ?? MAX_ROWS)) {
         delete found[name];
         break;
       }
+      // Other tests use the server as well, and for a while: the fewest count.
+      found[name] = Math.min(found[name] ?? read, read);
+      await pause(20 * 2 ** time);
     }
   }
   return found;

@@ -118,7 +118,8 @@ export class Wakeups {
     try {
       await abortable(Promise.all([listener.connect(), teller.connect()]), over);
       const probe = this.#prepareProbe(listener, teller);
-      await abortable(listener.query(`listen "${this.#channel}"`), over);
+      const listen = (): Promise<unknown> => listener.query(`listen "${this.#channel}"`);
+      if (!(await this.#answers(listen, over))) return false;
       while (await this.#answers(probe, over)) {
         // What was appended while nobody listened.
         if (!heard) this.#wake();
@@ -152,9 +153,9 @@ export class Wakeups {
     };
   }
 
-  async #answers(probe: () => Promise<void>, over: AbortSignal): Promise<boolean> {
+  async #answers(ask: () => Promise<unknown>, over: AbortSignal): Promise<boolean> {
     if (over.aborted) return false;
-    const answer = abortable(probe(), over).then(() => true);
+    const answer = abortable(ask(), over).then(() => true);
     return Promise.race([answer, rest(this.#times.answerMs, over).then(() => false)]);
   }
 

@@ -419,6 +419,8 @@ describeWithServer("postgres", (server) => {
       const held = await connect();
       await held.query("begin");
       await within(copy, held, (store) => store.append(placed("open")));
+      // Of those who wait for each other in a circle, the append is to be given up, which is then repeated.
+      await client.query("set deadlock_timeout = '1min'");
       const mending = client.query(advised);
       let isMended = false;
       const writing = [copy, original].map(async (store, n) => {

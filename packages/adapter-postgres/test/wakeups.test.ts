@@ -198,7 +198,9 @@ describeWithServer("postgres", (server) => {
 
     test("finds out that its connection is dead without a word", async () => {
       let isDead = false;
+      let connections = 0;
       const { wakeups } = listening(() => {
+        connections += 1;
         const real = client();
         return override(real, {
           query: (text: string, values?: unknown[]) =>
@@ -208,6 +210,9 @@ describeWithServer("postgres", (server) => {
       await until(() => wakeups.hears);
       isDead = true;
       await until(() => !wakeups.hears);
+      // So are those that take its place, at first: given up twice, at least.
+      const before = connections;
+      await until(() => connections >= before + 2 * 2);
       isDead = false;
       await until(() => wakeups.hears);
     });

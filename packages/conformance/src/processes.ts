@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { TestDatabase } from "./subject.ts";
 
@@ -21,7 +20,7 @@ export type ChildMessage =
 export interface Child {
   /** The value of the next message `what` that the script says, or has said and nobody has heard yet. */
   hear(what: string): Promise<unknown>;
-  /** Hands `what` to the script, which awaits it by `hear`. */
+  /** Hands `what` to the script, which awaits it by `hear`. Nothing happens when the process is gone. */
   say(what: string, value?: unknown): void;
   /** What the script returned. Rejects when it threw or its process died. */
   result(): Promise<unknown>;
@@ -67,11 +66,15 @@ class SpawnedChild implements Child {
 
   constructor(process: ChildProcess) {
     this.#process = process;
-    // Not "exit", which may overtake the last message.
-    this.#gone = once(process, "close").then(([code, signal]: unknown[]) => {
-      this.#death = typeof signal === "string" ? `signal ${signal}` : `exit code ${String(code)}`;
-      this.#notify();
-      return typeof signal === "string" ? signal : undefined;
+    // Of one that cannot be started or told anything, the end is what counts.
+    process.on("error", () => undefined);
+    this.#gone = new Promise((resolve) => {
+      // Not "exit", which may overtake the last message.
+      process.once("close", (code, signal) => {
+        this.#death = signal === null ? `exit code ${String(code)}` : `signal ${signal}`;
+        this.#notify();
+        resolve(signal ?? undefined);
+      });
     });
     process.on("message", (message: ChildMessage) => {
       if (message.kind === "said") this.#said.push(message);
@@ -92,7 +95,8 @@ class SpawnedChild implements Child {
   }
 
   say(what: string, value?: unknown): void {
-    this.#process.send({ what, value });
+    // It may be gone already, which whoever awaits something of it learns.
+    this.#process.send({ what, value }, () => undefined);
   }
 
   async result(): Promise<unknown> {

@@ -123,7 +123,7 @@ class Crew<Tx> {
     return this.#names;
   }
 
-  /** Until so many events are known to be committed. */
+  /** Until so many events are known to be committed, and where writers are killed, one was. */
   async write(events: number, writers: number, killEveryMs: number): Promise<void> {
     for (let n = 0; n < writers; n++) this.#names.push(`writer-${n}`);
     const follow = async (name: string): Promise<void> => {
@@ -133,7 +133,7 @@ class Crew<Tx> {
     const random = mulberry32(this.#traits.seed);
     let killedAt = performance.now();
     const watching = (async () => {
-      while (this.committed.size < events) {
+      while (this.committed.size < events || (this.kills === 0 && killEveryMs < Infinity)) {
         await turn(20);
         if (this.#isOver) return;
         if (performance.now() - killedAt < killEveryMs) continue;

@@ -823,6 +823,7 @@ export const appendLaws: readonly Law[] = [
         const said = await promptly(
           "an append beside one's own transaction does not hang",
           outcome(store.append(deposit("other"))),
+          40_000,
         );
         assert.ok(!(said instanceof Error) || isTidemarkError(said, "WOULD_DEADLOCK"), String(said));
       });

@@ -505,7 +505,7 @@ const inAnyLog: readonly SceneLaw[] = [
       const { positions } = await log.append(deposit("a", 3));
       const { handling, held, handle } = heldAtFirst();
       const cycle = run(projector(handle));
-      await handling.passed;
+      await Promise.race([handling.passed, cycle]);
       // Where the transaction keeps other writes out, the record follows after it; the process knows at once.
       const disabled = store.consumers.disable(ORDERS);
       held.open();
@@ -553,7 +553,7 @@ const inAnyLog: readonly SceneLaw[] = [
       const stop = new AbortController();
       const { handling, held, handle } = heldAtFirst();
       const cycle = run(projector(handle), { signal: stop.signal });
-      await handling.passed;
+      await Promise.race([handling.passed, cycle]);
       stop.abort();
       held.open();
       assert.deepEqual(await cycle, { kind: "aborted", handled: 1, position: positions[0] });

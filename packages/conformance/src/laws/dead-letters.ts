@@ -358,7 +358,7 @@ const replaying: readonly WardLaw[] = [
         await handle(event, context);
       };
       const cycle = run({ handle: held });
-      await handling.passed;
+      await Promise.race([handling.passed, cycle]);
       // Where the transaction keeps other writes out, the record follows after it; the process knows at once.
       const disabling = store.consumers.disable(ORDERS);
       disabled.open();

@@ -53,7 +53,7 @@ const closeLaws: readonly Law[] = [
         await released.passed;
         return within.append(deposit("slow"));
       });
-      await entered.passed;
+      await Promise.race([entered.passed, transaction]);
       const appends = Array.from({ length: 20 }, (_, n) => outcome(store.append(deposit(`quick ${n}`))));
       const reads = [
         outcome(store.readAll()),

@@ -708,7 +708,7 @@ async function whileWriting<Tx>(
     await released.passed;
   });
   try {
-    await entered.passed;
+    await Promise.race([entered.passed, writing]);
     await work();
   } finally {
     released.open();
@@ -735,7 +735,7 @@ async function besideSlowHandler<Tx>({ store, open, consume }: Bench<Tx>): Promi
   const seen: string[] = [];
   const quick = defineProjector<Tx>({ name: "quick", handle: ({ aggregate }) => void seen.push(aggregate.id) });
   const slow = consume(store, echoing(entered, released), { maxEvents: 1 });
-  await entered.passed;
+  await Promise.race([entered.passed, slow]);
   return { slow, release: () => released.open(), other, quickly: () => consume(other, quick), seen };
 }
 

@@ -195,7 +195,7 @@ const parking: readonly WardLaw[] = [
         await handle(event, context);
       };
       const cycle = run({ handle: held });
-      await handling.passed;
+      await Promise.race([handling.passed, cycle]);
       // Where the transaction keeps other writes out, it is asked right after it.
       const request = operator.deadLetters.remove(ORDERS, at.get("a1") ?? "all");
       asked.open();

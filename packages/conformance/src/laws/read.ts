@@ -693,10 +693,10 @@ const waitLaws: readonly Law[] = [
     when: { wakeups: true, shared: true },
     tooth: hearsNothing,
     check: async ({ open, spawn }) => {
-      const store = await open(NEVER_POLLS);
+      const { rest } = await openListener(open);
       const child = await spawn("read/append-until-heard");
       await child.hear("ready");
-      const waiting = store.wait(await store.head(), { timeoutMs: 500_000 });
+      const { waiting } = await rest();
       child.say("append");
       const head = await promptly("A reader wakes after another process's append", waiting);
       assert.ok(head > START);
