@@ -19,7 +19,7 @@ export const operating: readonly WorkerLaw[] = [
       const { worker } = await yard.hire({ consumers, poll: { minMs: 5, maxMs: 60_000 } }, { store: yard.store });
       await eventually("It runs", () => worker.status().consumers[0]?.segments[0]?.held);
       // Until its polls are rare.
-      await turn(300);
+      await turn(1_000);
       await yard.store.append(deposit(1));
       await eventually("It is applied", () => isCaughtUp(yard.store, "book"));
     },
@@ -155,7 +155,8 @@ export const operating: readonly WorkerLaw[] = [
             association: { property: "account", value: ({ aggregate }) => aggregate.id },
             starts: true,
             handle: ({ aggregate }, _state, { schedule }) => {
-              schedule("remind", new Date(Date.now() + 400));
+              // Later than the cycle ends, which finds what is due by itself.
+              schedule("remind", new Date(Date.now() + 1_500));
               return { associations: { account: aggregate.id }, data: { account: aggregate.id } };
             },
           },
