@@ -1,6 +1,4 @@
 import { execFile } from "node:child_process";
-import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { createMysqlStore, type MysqlConnection, type MysqlStore } from "@tidemark/adapter-mysql";
@@ -8,6 +6,7 @@ import { isTransient } from "@tidemark/core";
 import { createDatabase, explain, findServer, type TestServer } from "@tidemark/test-servers";
 import { keepAliveSeconds, tellsKeepAlive } from "@tidemark/test-servers/keep-alive";
 import { createProxy } from "@tidemark/test-servers/proxy";
+import { startSilent } from "@tidemark/test-servers/silent";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import {
   type Connection as CallbackConnection,
@@ -41,10 +40,6 @@ import {
   url,
   useDatabase,
 } from "./fixture.ts";
-
-function asAddress(address: unknown): AddressInfo {
-  return address as AddressInfo;
-}
 
 /** Parsers that queries with other options have left, for all connections of the process. Not in the driver's types. */
 function forgetParsers(): void {
@@ -600,20 +595,13 @@ for (const flavour of FLAVOURS) {
 
     describe("a server that takes connections and says nothing", () => {
       test("is UNAVAILABLE, as soon as a call may not wait any longer, and no connection stays", async () => {
-        const sockets = new Set<Socket>();
-        const silent = createServer((socket) => {
-          socket.on("error", () => undefined);
-          socket.on("close", () => sockets.delete(socket));
-          socket.resume();
-          sockets.add(socket);
-        }).listen(0, "127.0.0.1");
+        const silent = await startSilent();
         cleanups.push(() => silent.close());
-        await once(silent, "listening");
-        const connection = `mysql://root@127.0.0.1:${asAddress(silent.address()).port}/none`;
+        const connection = `mysql://root@127.0.0.1:${silent.port}/none`;
         const startedAt = performance.now();
         expect(await codeOf(createMysqlStore({ connection, waitMs: 1_000 }))).toBe("UNAVAILABLE");
         expect(performance.now() - startedAt).toBeLessThan(20_000);
-        await until(() => sockets.size === 0);
+        await until(() => silent.connections === 0);
       });
     });
 

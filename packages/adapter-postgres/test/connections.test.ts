@@ -1,10 +1,9 @@
-import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createPostgresStore } from "@tidemark/adapter-postgres";
 import { isTidemarkError, isTransient } from "@tidemark/core";
 import { explain, findServer, type TestServer } from "@tidemark/test-servers";
 import { keepAliveSeconds, tellsKeepAlive } from "@tidemark/test-servers/keep-alive";
 import { createProxy } from "@tidemark/test-servers/proxy";
+import { type SilentServer, startSilent } from "@tidemark/test-servers/silent";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import { type Client, type PoolConfig, types } from "pg";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
@@ -330,34 +329,25 @@ describeWithServer("postgres", (server) => {
   });
 
   describe("a server that takes connections and says nothing is UNAVAILABLE", () => {
+    let silent: SilentServer;
     let connectionString: string;
-    const sockets = new Set<Socket>();
     beforeEach(async () => {
-      const silent = createServer((socket) => {
-        socket.on("error", () => undefined);
-        socket.on("close", () => sockets.delete(socket));
-        socket.resume();
-        sockets.add(socket);
-      }).listen(0, "127.0.0.1");
-      cleanups.push(() => {
-        silent.close();
-        for (const socket of sockets) socket.destroy();
-      });
-      await once(silent, "listening");
-      connectionString = `postgres://postgres@127.0.0.1:${asAddress(silent.address()).port}/none`;
+      silent = await startSilent();
+      cleanups.push(() => silent.close());
+      connectionString = `postgres://postgres@127.0.0.1:${silent.port}/none`;
     });
 
     test("as soon as a call may not wait any longer, and no connection stays", async () => {
       const refused = await thrownBy(open({ connectionString }, { waitMs: 1_000 }));
       expect(isTidemarkError(refused, "UNAVAILABLE") && refused.message).toContain("the call may be repeated");
-      await until(() => sockets.size === 0);
+      await until(() => silent.connections === 0);
     });
 
     test("also through a pool that would wait for ever", async () => {
       const pool = openPool({ connectionString });
       expect(await codeOf(borrow(pool, { waitMs: 200 }))).toBe("UNAVAILABLE");
       // The pool lets its clients go when they are.
-      for (const socket of sockets) socket.destroy();
+      silent.close();
     });
   });
 
@@ -452,8 +442,4 @@ function asTypeId(oid: unknown): TypeId {
 
 function asParser(parser: unknown): (text: string) => unknown {
   return parser as (text: string) => unknown;
-}
-
-function asAddress(address: unknown): AddressInfo {
-  return address as AddressInfo;
 }

@@ -1,5 +1,4 @@
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { startSilent } from "@tidemark/test-servers/silent";
 import { describeWithServer } from "@tidemark/test-servers/vitest";
 import { Client } from "pg";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -230,17 +229,15 @@ describeWithServer("postgres", (server) => {
     });
 
     test("ends when it is closed while nobody answers", async () => {
-      const silent = createServer((socket) => void socket.on("error", () => undefined)).listen(0, "127.0.0.1");
+      const silent = await startSilent();
       cleanups.push(() => silent.close());
-      await once(silent, "listening");
-      const { port } = silent.address() as AddressInfo;
       const connections: Client[] = [];
       const { wakeups } = listening(() => {
-        const one = new Client({ host: "127.0.0.1", port, connectionTimeoutMillis: 5_000 });
+        const one = new Client({ host: "127.0.0.1", port: silent.port, connectionTimeoutMillis: 5_000 });
         connections.push(one);
         return one;
       });
-      await once(silent, "connection");
+      await until(() => silent.connections > 0);
       await wakeups.close();
       expect(wakeups.hears).toBe(false);
       expect(connections).toHaveLength(2);

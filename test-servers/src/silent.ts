@@ -1,0 +1,39 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+
+/** A server that takes every connection on this machine and says nothing, as one that stands still does. */
+export interface SilentServer {
+  readonly port: number;
+  /** How many connections are open. */
+  readonly connections: number;
+  /** Ends with every connection. */
+  close(): void;
+}
+
+export async function startSilent(): Promise<SilentServer> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.on("close", () => sockets.delete(socket));
+    // Its end is noticed by who reads.
+    socket.resume();
+    sockets.add(socket);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = asAddress(server.address());
+  return {
+    port,
+    get connections() {
+      return sockets.size;
+    },
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+/** Of a server that listens at a port. */
+function asAddress(address: unknown): AddressInfo {
+  return address as AddressInfo;
+}
