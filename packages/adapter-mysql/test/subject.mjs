@@ -226,6 +226,8 @@ function schemaOf(admin, database, prefix, onChange) {
 
 /** What is not left as it is, by the name without the prefix. */
 const KEPT = ["migration", "log", "counter"];
+/** What appends insert into, by keys that the next law uses as well. */
+const APPENDED = ["event", "aggregate"];
 /** Tables of a store. */
 const TABLES = 22;
 /** How often it is looked whether connections that were closed are gone. */
@@ -245,11 +247,12 @@ async function sweep(admin, database, prefix) {
   const of = (/** @type {string} */ table) => `${database}.${prefix}${table}`;
   const emptied = tables.map((table) => table.slice(prefix.length)).filter((table) => !KEPT.includes(table));
   const [last] = await rowsOf(admin, `select coalesce(max(position), 0) as position from ${of("event")}`);
-  // What was deleted is still there for a while, and in the way.
+  // What was deleted is still there for a while, and in the way: of those who read much, and of those who append, since
+  // whoever inserts the same unique key again locks the gap beside it.
   const isLong = (last?.["position"] ?? 0) > 500;
+  const isInTheWay = (/** @type {string} */ table) => isLong || APPENDED.includes(table);
   await admin.query(`
-    ${emptied.map((table) => (isLong ? `truncate table ${of(table)};` : `delete from ${of(table)};`)).join("\n")}
-    alter table ${of("event")} auto_increment = 1;
+    ${emptied.map((table) => `${isInTheWay(table) ? "truncate table" : "delete from"} ${of(table)};`).join("\n")}
     delete from ${effectsOf(database)};
     update ${of("counter")} set position = 0;
     update ${of("log")} set log_id = uuid(), base_token = 0;`);
