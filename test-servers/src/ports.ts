@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 
 /**
  * A port that nobody listens on, and that no other process which asks here is given while this one lives. Below the range from
@@ -43,4 +43,11 @@ async function isFree(host: string, port: number): Promise<boolean> {
   server.close();
   await once(server, "close");
   return true;
+}
+
+/** Of a server of this process that listens. */
+export function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new TypeError("The server listens on no port.");
+  return address.port;
 }

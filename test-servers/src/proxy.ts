@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer, Socket } from "node:net";
+import { createServer, Socket } from "node:net";
 import { mysqlProtocol } from "./mysql/answers.ts";
+import { portOf } from "./ports.ts";
 import { postgresProtocol } from "./postgres/answers.ts";
 
 /** A line to a database server that breaks when it is told to. Clients connect to it as they would to the server. */
@@ -70,7 +71,7 @@ export async function createProxy(serverUrl: string): Promise<Proxy> {
   server.listen(0, HOST);
   await once(server, "listening");
   url.hostname = HOST;
-  url.port = String(portOf(server.address()));
+  url.port = String(portOf(server));
   const cutAll = (): void => {
     for (const line of lines) line.cut();
   };
@@ -191,11 +192,6 @@ function pass(bytes: Buffer, from: Socket, to: Socket): void {
   if (to.destroyed || to.write(bytes)) return;
   from.pause();
   to.once("drain", () => from.resume());
-}
-
-function portOf(address: AddressInfo | string | null): number {
-  if (address === null || typeof address === "string") throw new TypeError("The proxy listens on no port.");
-  return address.port;
 }
 
 /** What goes wrong with one end is told by its end, and passed on to the other. */

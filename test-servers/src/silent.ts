@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
+import { portOf } from "./ports.ts";
 
 /** A server that takes every connection on this machine and says nothing, as one that stands still does. */
 export interface SilentServer {
@@ -20,9 +21,8 @@ export async function startSilent(): Promise<SilentServer> {
     sockets.add(socket);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const { port } = asAddress(server.address());
   return {
-    port,
+    port: portOf(server),
     get connections() {
       return sockets.size;
     },
@@ -31,9 +31,4 @@ export async function startSilent(): Promise<SilentServer> {
       for (const socket of sockets) socket.destroy();
     },
   };
-}
-
-/** Of a server that listens at a port. */
-function asAddress(address: unknown): AddressInfo {
-  return address as AddressInfo;
 }

@@ -175,8 +175,8 @@ export const sharing: readonly WorkerLaw[] = [
         thief.enterZone("watch", { segment: 0, leaseMs: 60_000 }),
       );
       // What was read before the lease ran out may still be handled. Nothing else, once it is known that it did.
-      const last = Array.from({ length: 40 }, (_, index) => index + 21).find((amount) => isInFirst(amount)) ?? 0;
-      await yard.store.append(deposit(last));
+      const others = Array.from({ length: 40 }, (_, index) => index + 21);
+      await yard.store.append(deposit(others.find((amount) => isInFirst(amount)) ?? assert.fail("There is one.")));
       await eventually("It knows that it has lost it", () => heldSegments(worker.status().consumers[0]).length === 1);
       const { events } = await both(yard.store);
       await eventually("The other segment goes on", () => events.other.every((amount) => seen.has(amount)));
